@@ -1,0 +1,59 @@
+# Each target brings all its own set-up; a machine with the Swift toolchain is enough.
+
+SWIFT ?= swift
+SEEDS ?= 200
+SWIFT_SOURCES := Sources Tests interop Package.swift
+RELEASE_FLAGS := -c release --static-swift-stdlib
+# The default linker warns once per sanitizer symbol; lld, which the toolchain brings, does not.
+SANITIZER_FLAGS := --disable-xctest -Xswiftc -use-ld=lld
+
+.DEFAULT_GOAL := build
+.NOTPARALLEL:
+.PHONY: build release demo test check bench format clean help \
+  lint sanitize-thread sanitize-address setup-build setup-demo setup-test setup-bench
+
+build: setup-build ## Build everything for debugging
+	$(SWIFT) build
+
+release: setup-build ## Build .build/release/qtun, which needs no Swift installation to run
+	$(SWIFT) build $(RELEASE_FLAGS) --product qtun
+
+demo: setup-demo release ## Send a page and a 256 MiB file through a tunnel on this machine
+	scripts/demo
+
+# Package.swift turns every warning into an error.
+test: setup-test ## Run unit, simulation and loopback tests, foreign peers and the command line
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --disable-xctest
+	interop/run-tests
+
+check: lint release ## Lint, release build, tests with more seeds, thread and address sanitizers
+	QTUN_SEEDS=$(SEEDS) $(MAKE) test
+	$(MAKE) sanitize-thread sanitize-address
+
+bench: setup-bench ## Measure throughput, latency, connection rate and memory
+	$(SWIFT) build $(RELEASE_FLAGS) --product qtun
+	$(SWIFT) build $(RELEASE_FLAGS) --product qtun-load
+	python3 interop/bench.py --qtun .build/release/qtun --load .build/release/qtun-load $(BENCH_ARGS)
+
+format: ## Rewrite the sources in the house format
+	$(SWIFT) format format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+clean: ## Remove everything that was built
+	rm -rf .build
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+# Separate folders, so that an instrumented build never replaces the plain one.
+sanitize-thread: setup-build
+	$(SWIFT) test $(SANITIZER_FLAGS) --sanitize=thread --scratch-path .build/tsan
+
+sanitize-address: setup-build
+	$(SWIFT) test $(SANITIZER_FLAGS) --sanitize=address --scratch-path .build/asan
+
+setup-build setup-demo setup-test setup-bench: setup-%:
+	@scripts/setup $*

@@ -1,0 +1,105 @@
+/// Shims for Linux sockets: what `_GNU_SOURCE` hides from the importer (`recvmmsg`, `sendmmsg`,
+/// `accept4`, `epoll_pwait2`) and what it cannot express (`CMSG_*`, variadic `fcntl`).
+#ifndef QTUN_SOCKET_H
+#define QTUN_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+/// An IP address and port. IPv4 is kept as ::ffff:a.b.c.d; `high` and `low` are the address as two
+/// numbers, most significant byte first; `port` is in host order.
+typedef struct qtun_address {
+  uint64_t high;
+  uint64_t low;
+  uint32_t scope;
+  uint16_t port;
+} qtun_address;
+
+/// One message of a receive batch: one datagram, or several of `segment_size` bytes (the last may
+/// be shorter) that the kernel coalesced (UDP_GRO).
+typedef struct qtun_received {
+  uint8_t *base;
+  uint32_t length;
+  uint32_t segment_size;
+  qtun_address remote;
+  qtun_address local;
+  uint8_t ecn;
+} qtun_received;
+
+/// One message of a send batch; `segment_size` below `length` asks for UDP_SEGMENT.
+/// A `local` address of all zeros leaves the source to the routing table.
+typedef struct qtun_transmit {
+  const uint8_t *base;
+  uint32_t length;
+  uint32_t segment_size;
+  qtun_address remote;
+  qtun_address local;
+  uint8_t ecn;
+} qtun_transmit;
+
+enum {
+  /// Messages of one recvmmsg or sendmmsg call.
+  QTUN_BATCH = 16,
+  /// Bytes of one receive buffer: the largest UDP payload, and the most that GRO coalesces.
+  QTUN_RECEIVE_BUFFER = 65536,
+};
+
+/// Opens a non-blocking UDP socket bound to `address` with ECN and packet-info reporting, DF set,
+/// and GRO where the kernel has it. Dual-stack when `address` is the IPv6 wildcard. Returns the
+/// descriptor or -errno; stores the bound address.
+int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
+                  bool *is_ipv4);
+
+/// Receives up to QTUN_BATCH messages into `buffers` (QTUN_BATCH * QTUN_RECEIVE_BUFFER bytes).
+/// Returns their number, or -errno.
+int qtun_udp_receive(int fd, uint8_t *buffers, uint16_t bound_port, qtun_received *received);
+
+/// Sends up to QTUN_BATCH messages. Returns the number sent, or -errno when the first failed.
+int qtun_udp_send(int fd, bool is_ipv4, const qtun_transmit *messages, unsigned count);
+
+/// The source address that the routing table picks towards `remote`. Returns 0 or -errno.
+int qtun_route_source(const qtun_address *remote, qtun_address *source);
+
+/// Opens a non-blocking listening TCP socket. Returns the descriptor or -errno.
+int qtun_tcp_listen(const qtun_address *address, int backlog, qtun_address *bound);
+
+/// Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set. Returns fd or -errno.
+int qtun_tcp_accept(int listener, qtun_address *remote);
+
+/// Begins a non-blocking TCP connect with TCP_NODELAY. Returns fd or -errno; completion is
+/// reported by writability and `qtun_socket_error`.
+int qtun_tcp_connect(const qtun_address *remote);
+
+/// Takes the pending error of a socket (SO_ERROR), 0 when there is none.
+int qtun_socket_error(int fd);
+
+/// Makes the next close of `fd` send RST (RFC 9293 §3.10.4): SO_LINGER with zero time.
+void qtun_socket_reset_on_close(int fd);
+
+/// epoll_pwait2 with a timeout in nanoseconds (UINT64_MAX waits for ever), or epoll_wait rounded
+/// up to a millisecond where the kernel lacks it. Returns the number of events or -errno.
+int qtun_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint64_t timeout_ns);
+
+int qtun_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+
+/// A descriptor that becomes readable on SIGINT, SIGTERM or SIGHUP, which are blocked from now on.
+int qtun_signal_open(void);
+
+/// Takes one pending signal; returns its number, 0 when none is pending.
+int qtun_signal_take(int fd);
+
+/// Numeric text of an address without port into `text` (46 bytes at least); IPv4 as dotted quad.
+void qtun_address_format(const qtun_address *address, char *text, size_t capacity);
+
+/// Parses a numeric IPv4 or IPv6 address, with an optional %scope. Returns false if it is neither.
+bool qtun_address_parse(const char *text, qtun_address *address);
+
+/// Fills the storage of a `sockaddr_in6` (28 bytes), zeroed where unused, for ngtcp2, which
+/// compares paths byte by byte.
+void qtun_address_store(const qtun_address *address, void *storage);
+void qtun_address_load(const void *storage, qtun_address *address);
+
+#endif

@@ -1,0 +1,84 @@
+/// What a connection may use and how it behaves. Both sides have their own.
+public struct TransportSettings: Sendable {
+  /// The connection ends when nothing arrived for this long; the smaller of both sides' counts
+  /// (RFC 9000 §10.1). Zero never ends it.
+  public var idleTimeout = Duration.seconds(30)
+  /// A handshake that takes longer fails. ngtcp2's own default is never.
+  public var handshakeTimeout = Duration.seconds(10)
+  /// A PING is sent after this long without one, nil for none. NAT bindings for UDP may last only
+  /// 30 s.
+  public var keepAliveInterval: Duration?
+  public var congestionControl = CongestionControl.cubic
+  /// Streams that the peer may have open at once.
+  public var bidirectionalStreamsMax = 16_384
+  public var unidirectionalStreamsMax = 1_024
+  /// Bytes that the peer may send on a stream before we consumed any; grows with the rate that the
+  /// consumer keeps up.
+  public var streamWindowInitial = 512 * 1024
+  public var streamWindowMax = 8 * 1024 * 1024
+  /// The same for all streams together.
+  public var connectionWindowInitial = 4 * 1024 * 1024
+  public var connectionWindowMax = 32 * 1024 * 1024
+  /// Unconsumed bytes of slow streams that do not count against the connection's window, so that
+  /// a stopped consumer does not stop the others.
+  public var stalledBytesMax = 32 * 1024 * 1024
+  /// Unsent bytes that a stream takes from its writer before it reports to be full.
+  public var unsentBytesMax = 256 * 1024
+  /// The largest DATAGRAM frame that the peer may send; 0 turns them off (RFC 9221 §3).
+  public var datagramSizeMax = 65_535
+  /// Datagrams that wait to be sent; beyond it the sender is told.
+  public var datagramsQueuedMax = 256
+  /// UDP payload sizes to try above 1200, ascending (RFC 8899). The steps are common MTUs less
+  /// IP and UDP headers: 1280, PPPoE, Ethernet over IPv6 and IPv4, jumbo frames, loopback.
+  public var pathMTUProbes: [UInt16] = [1_232, 1_392, 1_444, 1_452, 1_472, 8_952, 16_384, 32_768]
+  /// The RTT that is assumed before the first sample.
+  public var initialRTT = Duration.milliseconds(100)
+  public var usesECN = true
+  /// QUIC versions in order of preference (RFC 9000, RFC 9369).
+  public var versions = [QuicVersion.v1, .v2]
+  /// The version of a client's first packet (RFC 9368); the server may upgrade it.
+  public var initialVersion = QuicVersion.v1
+
+  public init() {}
+}
+
+/// RFC 9438, or the model-based one of the BBR drafts.
+public enum CongestionControl: Sendable {
+  case cubic
+  case bbr
+}
+
+/// A QUIC version number.
+public struct QuicVersion: Hashable, Sendable {
+  public let number: UInt32
+
+  public init(number: UInt32) {
+    self.number = number
+  }
+
+  /// RFC 9000
+  public static let v1 = QuicVersion(number: 1)
+  /// RFC 9369
+  public static let v2 = QuicVersion(number: 0x6b33_43cf)
+}
+
+/// How a connection is doing.
+public struct ConnectionStatistics: Sendable {
+  public var latestRTT = Duration.zero
+  public var minimumRTT = Duration.zero
+  public var smoothedRTT = Duration.zero
+  /// Bytes that may be in flight, and that are.
+  public var congestionWindow = 0
+  public var bytesInFlight = 0
+  /// UDP payload bytes and datagrams, both ways.
+  public var bytesSent: UInt64 = 0
+  public var bytesReceived: UInt64 = 0
+  public var datagramsSent: UInt64 = 0
+  public var datagramsReceived: UInt64 = 0
+  /// Packets with stream data that were declared lost.
+  public var packetsLost: UInt64 = 0
+  /// The largest UDP payload that is known to pass.
+  public var pathMTU = 0
+
+  public init() {}
+}

@@ -1,0 +1,23 @@
+/// The last packet of a closed connection, for peers that have not heard it yet.
+///
+/// It answers the 1st, 2nd, 4th, 8th ... packet that still arrives (RFC 9000 §10.2.1 asks for a
+/// limit), so that two closing peers do not keep each other busy.
+final class ClosePacket {
+  let bytes: [UInt8]
+  let path: NetworkPath
+  private var arrivals: UInt64 = 0
+
+  init(bytes: [UInt8], path: NetworkPath) {
+    self.bytes = bytes
+    self.path = path
+  }
+
+  /// Counts an arrival; true when it deserves an answer.
+  func shouldAnswer() -> Bool {
+    arrivals += 1
+    return arrivals & (arrivals - 1) == 0
+  }
+
+  /// RFC 9000 §14: every path carries this much.
+  static let sizeMax = 1_200
+}

@@ -1,0 +1,159 @@
+internal import CNgtcp2
+
+/// The functions that ngtcp2 calls. They translate and append, nothing else (conventions, rule 11).
+enum ConnectionCallbacks {
+  static let table: ngtcp2_callbacks = {
+    var table = ngtcp2_callbacks()
+    fillCrypto(&table)
+    fillStreams(&table)
+    fillConnection(&table)
+    return table
+  }()
+
+  private static func fillCrypto(_ table: inout ngtcp2_callbacks) {
+    table.client_initial = ngtcp2_crypto_client_initial_cb
+    table.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb
+    table.recv_retry = ngtcp2_crypto_recv_retry_cb
+    table.encrypt = ngtcp2_crypto_encrypt_cb
+    table.decrypt = ngtcp2_crypto_decrypt_cb
+    table.hp_mask = ngtcp2_crypto_hp_mask_cb
+    table.update_key = ngtcp2_crypto_update_key_cb
+    table.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb
+    table.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb
+    table.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb
+    table.version_negotiation = ngtcp2_crypto_version_negotiation_cb
+    // Never ngtcp2_crypto_recv_crypto_data_cb itself: see CryptoGuard.
+    table.recv_crypto_data = { connection, level, offset, data, count, userData in
+      let bytes = UnsafeRawBufferPointer(start: data, count: count)
+      let verdict = ConnectionCore.from(userData).judge(level, offset, bytes)
+      guard verdict == 0 else { return verdict }
+      return ngtcp2_crypto_recv_crypto_data_cb(connection, level, offset, data, count, userData)
+    }
+    table.rand = { destination, count, _ in
+      Crypto.random(UnsafeMutableRawBufferPointer(start: destination, count: count))
+    }
+  }
+
+  private static func fillStreams(_ table: inout ngtcp2_callbacks) {
+    table.stream_open = { _, id, userData in
+      ConnectionCore.from(userData).streamOpened(StreamID(number: id))
+      return 0
+    }
+    table.recv_stream_data = { _, flags, _, _, data, count, userData, streamData in
+      guard let stream = StreamCore.from(streamData) else { return 0 }
+      let fin = flags & UInt32(NGTCP2_STREAM_DATA_FLAG_FIN) != 0
+      let bytes = UnsafeRawBufferPointer(start: data, count: count)
+      ConnectionCore.from(userData).streamReceived(stream, bytes, fin: fin)
+      return 0
+    }
+    table.acked_stream_data_offset = { _, _, offset, count, _, streamData in
+      StreamCore.from(streamData)?.acknowledge(upTo: offset + count)
+      return 0
+    }
+    table.stream_reset = { _, _, _, code, userData, streamData in
+      guard let stream = StreamCore.from(streamData) else { return 0 }
+      ConnectionCore.from(userData).streamReset(stream, code: code)
+      return 0
+    }
+    table.stream_stop_sending = { _, _, code, userData, streamData in
+      guard let stream = StreamCore.from(streamData) else { return 0 }
+      ConnectionCore.from(userData).streamStopped(stream, code: code)
+      return 0
+    }
+    table.stream_close = { _, _, _, _, userData, streamData in
+      guard let stream = StreamCore.from(streamData) else { return 0 }
+      ConnectionCore.from(userData).streamClosed(stream)
+      return 0
+    }
+    table.extend_max_stream_data = { _, _, _, userData, streamData in
+      guard let stream = StreamCore.from(streamData) else { return 0 }
+      ConnectionCore.from(userData).streamUnblocked(stream)
+      return 0
+    }
+    table.extend_max_local_streams_bidi = { _, _, userData in
+      ConnectionCore.from(userData).events.append(.streamsAllowed)
+      return 0
+    }
+    table.extend_max_local_streams_uni = table.extend_max_local_streams_bidi
+  }
+
+  private static func fillConnection(_ table: inout ngtcp2_callbacks) {
+    table.handshake_completed = { _, userData in
+      ConnectionCore.from(userData).events.append(.ready)
+      return 0
+    }
+    table.recv_datagram = { _, _, data, count, userData in
+      ConnectionCore.from(userData).datagramReceived(
+        UnsafeRawBufferPointer(start: data, count: count))
+      return 0
+    }
+    table.get_new_connection_id = { _, cid, token, _, userData in
+      guard let cid, let token else { return NGTCP2_ERR_CALLBACK_FAILURE }
+      return ConnectionCore.from(userData).issueConnectionID(cid, token)
+    }
+    table.remove_connection_id = { _, cid, userData in
+      guard let cid else { return 0 }
+      ConnectionCore.from(userData).host?.unroute(ConnectionID(cid.pointee))
+      return 0
+    }
+    table.recv_stateless_reset = { _, _, userData in
+      ConnectionCore.from(userData).gotStatelessReset = true
+      return 0
+    }
+    table.recv_version_negotiation = { _, _, versions, count, userData in
+      let offered = UnsafeBufferPointer(start: versions, count: min(count, 16))
+      ConnectionCore.from(userData).offeredVersions = Array(offered)
+      return 0
+    }
+    table.recv_new_token = { _, token, count, userData in
+      let connection = ConnectionCore.from(userData)
+      let bytes = Array(UnsafeBufferPointer(start: token, count: min(count, 512)))
+      connection.host?.remember(token: bytes, of: connection)
+      return 0
+    }
+  }
+}
+
+extension StreamCore {
+  /// Finds the stream in a C callback; nil for one that we never adopted.
+  fileprivate static func from(_ userData: UnsafeMutableRawPointer?) -> StreamCore? {
+    // SAFETY: set by `ConnectionCore.adopt`; the connection's table keeps the stream alive.
+    userData.map { Unmanaged<StreamCore>.fromOpaque($0).takeUnretainedValue() }
+  }
+}
+
+extension ConnectionCore {
+  /// 0, or what `recv_crypto_data` shall return.
+  fileprivate func judge(
+    _ level: ngtcp2_encryption_level, _ offset: UInt64, _ bytes: UnsafeRawBufferPointer
+  ) -> Int32 {
+    switch cryptoGuard.judge(level: level, offset: offset, bytes: bytes) {
+    case .accept: return 0
+    case .excessive:
+      callbackError = .cryptoBufferExceeded
+      return NGTCP2_ERR_CRYPTO
+    case .unexpected:
+      ngtcp2_conn_set_tls_alert(handle, 10)
+      return NGTCP2_ERR_CRYPTO
+    }
+  }
+
+  fileprivate func issueConnectionID(
+    _ cid: UnsafeMutablePointer<ngtcp2_cid>, _ token: UnsafeMutablePointer<UInt8>
+  ) -> Int32 {
+    guard let host else { return NGTCP2_ERR_CALLBACK_FAILURE }
+    let id = host.makeConnectionID()
+    cid.pointee = id.cid
+    for (index, byte) in host.resetToken(for: id).enumerated() { token[index] = byte }
+    host.route(id, to: self)
+    return 0
+  }
+
+  fileprivate func datagramReceived(_ bytes: UnsafeRawBufferPointer) {
+    // The peer may send faster than a tick delivers; datagrams may be dropped.
+    guard events.count < Self.eventsMax else { return }
+    events.append(.datagram(Array(bytes)))
+  }
+
+  private static let eventsMax = 4_096
+}

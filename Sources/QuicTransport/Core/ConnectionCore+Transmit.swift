@@ -1,0 +1,147 @@
+internal import CNgtcp2
+
+extension ConnectionCore {
+  /// Writes and sends what congestion control, pacing and flow control allow now.
+  ///
+  /// - Returns: false when the socket was full; the host retries soon.
+  func transmit(now: Instant) -> Bool {
+    guard state.isLive, let host else { return true }
+    creditConnection()
+    let now = advance(to: now)
+    var batch = PacketBatch(memory: host.packetMemory)
+    let capacity = ngtcp2_conn_get_max_tx_udp_payload_size(handle)
+    // What may leave before the pacer wants to be asked again (RFC 9002 §7.7).
+    var budget = max(ngtcp2_conn_get_send_quantum(handle), 2 * capacity)
+    var isBlocked = false
+    while budget > 0, !isBlocked {
+      if !batch.hasRoom(for: capacity) {
+        isBlocked = !flush(&batch)
+        batch.rewind()
+      }
+      var info = ngtcp2_pkt_info()
+      let count = writePacket(into: batch.end, capacity: capacity, info: &info, now: now)
+      guard count > 0 else {
+        if count < 0 {
+          _ = flush(&batch)
+          fail(Int32(count))
+          return true
+        }
+        break
+      }
+      budget -= count
+      let ecn = settings.usesECN ? ECN(rawValue: info.ecn) ?? .notCapable : .notCapable
+      if !batch.accepts(count, ecn: ecn, path: sendingPath.pointee.path) {
+        isBlocked = !flush(&batch)
+        batch.begin(ecn: ecn, path: sendingPath.pointee.path)
+      }
+      batch.add(count)
+      if batch.isFinal { isBlocked = !flush(&batch) || isBlocked }
+    }
+    if !flush(&batch) { isBlocked = true }
+    sawOtherPath = false
+    ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
+    return !isBlocked
+  }
+
+  private func flush(_ batch: inout PacketBatch) -> Bool {
+    guard let pending = batch.take(), let host else { return true }
+    counters.datagramsSent += UInt64(
+      (pending.bytes.count + pending.segmentSize - 1) / pending.segmentSize)
+    counters.bytesSent += UInt64(pending.bytes.count)
+    if case .blocked = host.send(pending) { return false }
+    return true
+  }
+
+  /// One packet with as much as fits. Returns its size, 0 when nothing may leave, or an error.
+  private func writePacket(
+    into destination: UnsafeMutablePointer<UInt8>, capacity: Int,
+    info: inout ngtcp2_pkt_info, now: Instant
+  ) -> Int {
+    let more = sawOtherPath ? 0 : UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE)
+    while true {
+      let result: Int
+      if case .open = state, datagrams.first != nil {
+        result = writeDatagram(destination, capacity, more, &info, now)
+      } else if case .open = state, let stream = scheduler.current, mayWrite(stream) {
+        result = writeStream(stream, destination, capacity, more, &info, now)
+      } else {
+        return Int(
+          qtun_conn_writev_stream(
+            handle, &sendingPath.pointee.path, &info, destination, capacity, nil, 0, -1, nil, 0,
+            now.nanoseconds))
+      }
+      // WRITE_MORE: the packet has room left. The others took a stream out of the queue. Each of
+      // them leaves less to do, so the loop ends.
+      switch Int32(clamping: result) {
+      case NGTCP2_ERR_WRITE_MORE, NGTCP2_ERR_STREAM_DATA_BLOCKED, NGTCP2_ERR_STREAM_SHUT_WR,
+        NGTCP2_ERR_STREAM_NOT_FOUND:
+        continue
+      default: return result
+      }
+    }
+  }
+
+  /// While the peer's connection window is full, only a bare FIN may pass. MAX_DATA brings a flush.
+  private func mayWrite(_ stream: StreamCore) -> Bool {
+    stream.sendBuffer.unsentCount == 0 || ngtcp2_conn_get_max_data_left(handle) > 0
+  }
+
+  private func writeStream(
+    _ stream: StreamCore, _ destination: UnsafeMutablePointer<UInt8>, _ capacity: Int,
+    _ more: UInt32, _ info: inout ngtcp2_pkt_info, _ now: Instant
+  ) -> Int {
+    guard stream.hasUnsent else {
+      scheduler.remove(to: .idle)
+      return Int(NGTCP2_ERR_STREAM_SHUT_WR)
+    }
+    var consumed = -1
+    var isLast = false
+    let result = withUnsafeTemporaryAllocation(of: ngtcp2_vec.self, capacity: 8) { vectors in
+      let pieces = stream.sendBuffer.describeUnsent(vectors, limit: capacity)
+      let described = vectors[..<pieces].reduce(0) { $0 + $1.len }
+      isLast = stream.isFinishing && described == stream.sendBuffer.unsentCount
+      return Int(
+        qtun_conn_writev_stream(
+          handle, &sendingPath.pointee.path, &info, destination, capacity, &consumed,
+          more | (isLast ? UInt32(NGTCP2_WRITE_STREAM_FLAG_FIN) : 0), stream.id.number,
+          vectors.baseAddress, pieces, now.nanoseconds))
+    }
+    if consumed >= 0 {
+      stream.sendBuffer.markSent(consumed)
+      if isLast, stream.sendBuffer.unsentCount == 0 { stream.finSent = true }
+      scheduler.sent(consumed, hasMore: stream.hasUnsent)
+      stream.noteSent()
+    } else {
+      switch Int32(clamping: result) {
+      case NGTCP2_ERR_STREAM_DATA_BLOCKED: scheduler.remove(to: .blocked)
+      case NGTCP2_ERR_STREAM_SHUT_WR, NGTCP2_ERR_STREAM_NOT_FOUND: scheduler.remove(to: .idle)
+      default: break
+      }
+    }
+    return result
+  }
+
+  private func writeDatagram(
+    _ destination: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ more: UInt32,
+    _ info: inout ngtcp2_pkt_info, _ now: Instant
+  ) -> Int {
+    guard let datagram = datagrams.first else { return 0 }
+    // The path may have shrunk since it was queued.
+    guard datagram.count <= datagramSizeMax else {
+      datagrams.removeFirst()
+      return Int(NGTCP2_ERR_WRITE_MORE)
+    }
+    var accepted: Int32 = 0
+    let result = Int(
+      qtun_conn_write_datagram(
+        handle, &sendingPath.pointee.path, &info, destination, capacity, &accepted, more, 0,
+        datagram, datagram.count, now.nanoseconds))
+    if accepted != 0 { datagrams.removeFirst() }
+    // ngtcp2 refuses a datagram that no packet can take; nobody would ever take it out.
+    if result == Int(NGTCP2_ERR_INVALID_ARGUMENT) || result == Int(NGTCP2_ERR_INVALID_STATE) {
+      datagrams.removeFirst()
+      return Int(NGTCP2_ERR_WRITE_MORE)
+    }
+    return result
+  }
+}

@@ -1,0 +1,519 @@
+internal import CNgtcp2
+
+/// The sans-I/O half of a QUIC connection: the owner of one `ngtcp2_conn` and its TLS session.
+///
+/// It takes datagrams, deadlines and stream operations, and hands packets to its host. Every
+/// mutation is followed by one flush at the end of the tick; nothing is sent in direct reaction to
+/// a packet. C callbacks translate and append only; `deliver` tells the delegates afterwards.
+///
+///     handshaking --> open --> closing  --3 PTO--> closed
+///          |            |----> draining --3 PTO--> closed
+///          '-- timeout, drop, reset -------------> closed
+public final class ConnectionCore {
+  public let isServer: Bool
+  public weak var delegate: (any ConnectionDelegate)?
+  public let settings: TransportSettings
+
+  weak var host: (any ConnectionHost)?
+  private(set) var tls: TLSSession?
+  /// The server name or identity under which tickets are remembered (clients).
+  var rememberedAs = ""
+  var state = State.handshaking
+  var events: [Event] = []
+  var streams: [StreamID: StreamCore] = [:]
+  /// Streams with something to deliver.
+  var listed: [StreamCore] = []
+  var scheduler = StreamScheduler()
+  var datagrams = DatagramQueue()
+  var counters = ConnectionStatistics()
+  var cryptoGuard: CryptoGuard
+  var earlyGuard = EarlyPacketGuard()
+  /// Set while the host has this connection in its list for the end of the tick.
+  var isDirty = false
+  /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
+  /// the padding of RFC 9000 §8.2.2 out).
+  var sawOtherPath = false
+  /// An error found inside a callback, to be used instead of CALLBACK_FAILURE.
+  var callbackError: CallbackError?
+  /// Versions that a Version Negotiation packet offered.
+  var offeredVersions: [UInt32] = []
+  var gotStatelessReset = false
+  /// The IDs under which the host routes packets here.
+  var routes: Set<ConnectionID> = []
+  let path: PathStorage
+  let sendingPath: UnsafeMutablePointer<ngtcp2_path_storage>
+
+  private var connection: OpaquePointer?
+  private var lastNow: Instant
+  var flow: ConnectionFlow
+  private var closePacket: ClosePacket?
+  private let connectionID: ConnectionID
+
+  // MARK: Creating
+
+  /// Sets up a connection; the caller then has it flushed, which for a client sends the Initial.
+  init(
+    role: ConnectionRole, path: NetworkPath, settings: TransportSettings, tls: TLSParameters,
+    host: any ConnectionHost, now: Instant
+  ) throws(QuicError) {
+    isServer = role.isServer
+    self.settings = settings
+    self.host = host
+    self.path = PathStorage(path)
+    lastNow = now
+    cryptoGuard = CryptoGuard(isServer: role.isServer)
+    flow = ConnectionFlow(settings: settings, now: now)
+    connectionID = host.makeConnectionID()
+    sendingPath = .allocate(capacity: 1)
+    sendingPath.initialize(to: ngtcp2_path_storage())
+    ngtcp2_path_storage_zero(sendingPath)
+    let result = makeConnection(role, now: now)
+    guard result == 0 else {
+      throw .configuration("ngtcp2 refused the settings: \(Self.text(result))")
+    }
+    let session = try TLSSession(tls, isServer: isServer, owner: self)
+    self.tls = session
+    ngtcp2_conn_set_tls_native_handle(handle, UnsafeMutableRawPointer(session.handle))
+    if let interval = settings.keepAliveInterval {
+      ngtcp2_conn_set_keep_alive_timeout(handle, interval.wholeNanoseconds)
+    }
+    host.route(connectionID, to: self)
+    // Until the client saw our ID it uses the one it made up.
+    if let id = role.initialDestination { host.route(id, to: self) }
+  }
+
+  deinit {
+    if let connection { ngtcp2_conn_del(connection) }
+    sendingPath.deallocate()
+  }
+
+  /// Finds the connection in a C callback. It cannot be gone: it owns what is calling.
+  @inline(__always)
+  static func from(_ userData: UnsafeMutableRawPointer?) -> ConnectionCore {
+    // SAFETY: every `user_data` we hand out is an unretained ConnectionCore that outlives its
+    // ngtcp2_conn and GnuTLS session.
+    Unmanaged<ConnectionCore>.fromOpaque(userData.unsafelyUnwrapped).takeUnretainedValue()
+  }
+
+  var handle: OpaquePointer {
+    guard let connection else { preconditionFailure("used before init ended") }
+    return connection
+  }
+
+  /// The host's clock, which never runs backwards: ngtcp2 aborts when it does (F5).
+  var now: Instant { advance(to: host?.now ?? lastNow) }
+
+  private func makeConnection(_ role: ConnectionRole, now: Instant) -> Int32 {
+    let configuration = NgConfiguration(settings, role: role, scid: connectionID, now: now)
+    let userData = Unmanaged.passUnretained(self).toOpaque()
+    return configuration.withPointers { settings, parameters in
+      var callbacks = ConnectionCallbacks.table
+      var scid = connectionID.cid
+      switch role {
+      case .client(let client):
+        var dcid = ConnectionID.random(shard: 0).cid
+        return qtun_conn_client_new(
+          &connection, &dcid, &scid, path.pointer, client.version.number, &callbacks, settings,
+          parameters, userData)
+      case .server(let server):
+        var dcid = server.clientID.cid
+        if let host {
+          let token = host.resetToken(for: connectionID)
+          let bytes = qtun_reset_token_bytes(parameters)
+          for (index, byte) in token.enumerated() { bytes?[index] = byte }
+          parameters.pointee.stateless_reset_token_present = 1
+        }
+        return qtun_conn_server_new(
+          &connection, &dcid, &scid, path.pointer, server.version, &callbacks, settings,
+          parameters, userData)
+      }
+    }
+  }
+
+  var isHandshaking: Bool {
+    if case .handshaking = state { return true }
+    return false
+  }
+
+  /// Something waits for `deliver`.
+  var hasEvents: Bool { !events.isEmpty || !listed.isEmpty }
+
+  func unrouteAll() {
+    for id in routes { host?.unroute(id) }
+  }
+
+  @discardableResult
+  func advance(to now: Instant) -> Instant {
+    lastNow = max(lastNow, now)
+    return lastNow
+  }
+
+  static func text(_ code: Int32) -> String {
+    String(cString: ngtcp2_strerror(code))
+  }
+}
+
+// MARK: - Input
+
+extension ConnectionCore {
+  /// Takes a datagram that was routed here.
+  func receive(_ datagram: ReceivedDatagram, now: Instant) {
+    counters.datagramsReceived += 1
+    counters.bytesReceived += UInt64(datagram.bytes.count)
+    host?.needsFlush(self)
+    switch state {
+    case .handshaking, .open: break
+    case .closing:
+      answerWithClose()
+      return
+    case .draining, .closed: return
+    }
+    var bytes = datagram.bytes
+    let guardsEarly = !isServer && ngtcp2_conn_get_handshake_completed(handle) == 0
+    if guardsEarly {
+      bytes = UnsafeRawBufferPointer(rebasing: bytes[..<earlyGuard.admit(datagram)])
+    }
+    if !bytes.isEmpty { read(bytes, datagram.path, datagram.ecn, now: now) }
+    if guardsEarly, ngtcp2_conn_get_handshake_completed(handle) != 0 {
+      for held in earlyGuard.takeHeld() where state.isLive {
+        held.bytes.withUnsafeBytes { read($0, held.path, held.ecn, now: now) }
+      }
+    }
+  }
+
+  private func read(
+    _ bytes: UnsafeRawBufferPointer, _ from: NetworkPath, _ ecn: ECN, now: Instant
+  ) {
+    if from != path.path {
+      sawOtherPath = true
+      path.set(from)
+    }
+    let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    let result = qtun_conn_read(
+      handle, path.pointer, settings.usesECN ? ecn.rawValue : 0, base, bytes.count,
+      advance(to: now).nanoseconds)
+    if result != 0 { fail(result) }
+  }
+
+  /// The next point at which `handleTimeout` has something to do.
+  var deadline: Instant {
+    switch state {
+    case .handshaking, .open: Instant(nanoseconds: ngtcp2_conn_get_expiry(handle))
+    case .closing(let until), .draining(let until): until
+    case .closed: .distantFuture
+    }
+  }
+
+  /// The deadline has come.
+  func handleTimeout(now: Instant) {
+    let now = advance(to: now)
+    switch state {
+    case .handshaking, .open:
+      let result = ngtcp2_conn_handle_expiry(handle, now.nanoseconds)
+      if result != 0 { fail(result) }
+      host?.needsFlush(self)
+    case .closing(let until), .draining(let until):
+      if now >= until { retire() }
+    case .closed: break
+    }
+  }
+}
+
+// MARK: - Ending
+
+extension ConnectionCore {
+  /// Closes with an application code; the peer is told as soon as the tick ends.
+  public func close(code: UInt64, reason: String) {
+    guard state.isLive else { return }
+    var error = ngtcp2_ccerr()
+    Self.withBytes(of: reason) { bytes in
+      ngtcp2_ccerr_set_application_error(&error, code, bytes.baseAddress, bytes.count)
+      end(.application(code: code, isRemote: false, reason: reason), announcing: &error)
+    }
+  }
+
+  /// Ends without a word to the peer, as when the process could not speak any more.
+  func abandon(_ error: QuicError) {
+    guard state.isLive else { return }
+    finish(error)
+    retire()
+  }
+
+  /// ngtcp2 returned an error: decides what the peer hears and what our side is told.
+  func fail(_ code: Int32) {
+    guard state.isLive else { return }
+    switch code {
+    case NGTCP2_ERR_DRAINING:
+      let error = gotStatelessReset ? QuicError.statelessReset : remoteError()
+      finish(error)
+      state = .draining(until: now + closingPeriod)
+    case NGTCP2_ERR_IDLE_CLOSE: abandon(.idleTimeout)
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT: abandon(.handshakeTimeout)
+    case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+      abandon(.versionMismatch(offered: offeredVersions))
+    case NGTCP2_ERR_DROP_CONN, NGTCP2_ERR_RETRY:
+      abandon(.transport(code: 0, isRemote: false, reason: Self.text(code)))
+    default: announce(code)
+    }
+  }
+
+  private func announce(_ code: Int32) {
+    var error = ngtcp2_ccerr()
+    var local: QuicError
+    if case .cryptoBufferExceeded? = callbackError {
+      ngtcp2_ccerr_set_transport_error(&error, 0x0d, nil, 0)
+      local = .transport(code: 0x0d, isRemote: false, reason: "too much handshake data")
+    } else if code == NGTCP2_ERR_CRYPTO {
+      let alert = ngtcp2_conn_get_tls_alert(handle)
+      ngtcp2_ccerr_set_tls_alert(&error, alert == 0 ? Self.internalErrorAlert : alert, nil, 0)
+      local = Self.meaning(ofTransportCode: error.error_code, isRemote: false, reason: "")
+    } else {
+      ngtcp2_ccerr_set_liberr(&error, code, nil, 0)
+      local = .transport(code: error.error_code, isRemote: false, reason: Self.text(code))
+    }
+    if let rejection = tls?.rejection { local = rejection }
+    end(local, announcing: &error)
+  }
+
+  /// Writes CONNECTION_CLOSE and keeps it for whatever still arrives (RFC 9000 §10.2.1).
+  private func end(_ local: QuicError, announcing error: inout ngtcp2_ccerr) {
+    var info = ngtcp2_pkt_info()
+    let capacity = ClosePacket.sizeMax
+    let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+      let written = qtun_conn_write_connection_close(
+        handle, &sendingPath.pointee.path, &info, buffer.baseAddress, capacity, &error,
+        now.nanoseconds)
+      // Before there are keys, nothing can be said.
+      count = max(0, written)
+    }
+    let destination = PathStorage.load(sendingPath.pointee.path)
+    finish(local)
+    if bytes.isEmpty {
+      retire()
+      return
+    }
+    closePacket = ClosePacket(bytes: bytes, path: destination)
+    state = .closing(until: now + closingPeriod)
+    sendClose()
+  }
+
+  private func answerWithClose() {
+    guard closePacket?.shouldAnswer() == true else { return }
+    sendClose()
+  }
+
+  private func sendClose() {
+    guard let closePacket else { return }
+    closePacket.bytes.withUnsafeBytes { bytes in
+      counters.datagramsSent += 1
+      counters.bytesSent += UInt64(bytes.count)
+      _ = host?.send(
+        DatagramBatch(
+          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: .notCapable))
+    }
+    host?.needsFlush(self)
+  }
+
+  /// Tells everyone, once, that the connection is over.
+  private func finish(_ error: QuicError) {
+    for stream in streams.values {
+      stream.markClosed(error)
+      list(stream)
+    }
+    streams.removeAll()
+    scheduler.removeAll()
+    datagrams.removeAll()
+    events.append(.closed(error))
+    state = .draining(until: now)
+    host?.needsFlush(self)
+  }
+
+  /// Nothing is answered any more; the host forgets the connection.
+  private func retire() {
+    state = .closed
+    host?.needsFlush(self)
+  }
+
+  private func remoteError() -> QuicError {
+    guard let error = ngtcp2_conn_get_ccerr(handle)?.pointee else { return .idleTimeout }
+    let reason = String(
+      decoding: UnsafeBufferPointer(start: error.reason, count: error.reasonlen), as: UTF8.self)
+    if error.type == NGTCP2_CCERR_TYPE_APPLICATION {
+      return .application(code: error.error_code, isRemote: true, reason: reason)
+    }
+    return Self.meaning(ofTransportCode: error.error_code, isRemote: true, reason: reason)
+  }
+
+  /// RFC 9001 §4.8: 0x100 and the TLS alert (RFC 8446 §6.2).
+  private static func meaning(ofTransportCode code: UInt64, isRemote: Bool, reason: String)
+    -> QuicError
+  {
+    let certificateAlerts: Set<UInt64> = [42, 43, 44, 45, 46, 48, 49, 51, 116]
+    if code == 0x100 + 120 { return .protocolMismatch }
+    if isRemote, code > 0x100, certificateAlerts.contains(code - 0x100) {
+      return .rejectedByPeer(alert: UInt8(code - 0x100))
+    }
+    return .transport(code: code, isRemote: isRemote, reason: reason)
+  }
+
+  /// RFC 9000 §10.2: at least three times the probe timeout.
+  private var closingPeriod: Duration {
+    .nanoseconds(Int64(clamping: 3 * ngtcp2_conn_get_pto(handle)))
+  }
+
+  private static func withBytes(of text: String, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+    var text = text
+    text.withUTF8(body)
+  }
+
+  private static let internalErrorAlert: UInt8 = 80
+}
+
+// MARK: - Delivering
+
+extension ConnectionCore {
+  /// Tells the delegates what happened since the last tick. They may use streams at will.
+  func deliver() {
+    takeTicket()
+    let events = self.events
+    self.events.removeAll(keepingCapacity: true)
+    var closed: QuicError?
+    for event in events {
+      switch event {
+      case .ready: becomeReady()
+      case .opened(let stream): delegate?.connection(self, opened: stream)
+      case .streamsAllowed: delegate?.connectionAllowsStreams(self)
+      case .datagram(let bytes):
+        bytes.withUnsafeBytes { delegate?.connection(self, received: $0) }
+      case .closed(let error): closed = error
+      }
+    }
+    let listed = self.listed
+    self.listed.removeAll(keepingCapacity: true)
+    for stream in listed {
+      stream.deliver()
+      creditIfDone(stream)
+    }
+    if let closed { delegate?.connection(self, closed: closed) }
+  }
+
+  private func becomeReady() {
+    // A resumed session skipped the verification (F9).
+    guard state.isLive else { return }
+    guard tls?.confirmPeer() == true else {
+      ngtcp2_conn_set_tls_alert(handle, 49)
+      fail(NGTCP2_ERR_CRYPTO)
+      return
+    }
+    state = .open
+    if isServer {
+      tls?.sendTicket()
+      if let token = host?.makeToken(for: path.path.remote) {
+        _ = ngtcp2_conn_submit_new_token(handle, token, token.count)
+      }
+    }
+    delegate?.connectionReady(self)
+  }
+
+  private func takeTicket() {
+    guard let tls, let ticket = tls.newTicket else { return }
+    tls.newTicket = nil
+    host?.remember(ticket: ticket, of: self)
+  }
+
+  /// Lets the peer open another stream once both our sides are done with this one, not merely when
+  /// QUIC is: that is what bounds a peer that opens and closes quickly.
+  func creditIfDone(_ stream: StreamCore) {
+    guard stream.takeStreamCredit(), state.isLive else { return }
+    if stream.id.isUnidirectional {
+      ngtcp2_conn_extend_max_streams_uni(handle, 1)
+    } else {
+      ngtcp2_conn_extend_max_streams_bidi(handle, 1)
+    }
+    host?.needsFlush(self)
+  }
+
+  /// Puts `stream` on the list of those with events.
+  func list(_ stream: StreamCore) {
+    guard !stream.isListed else { return }
+    stream.isListed = true
+    listed.append(stream)
+    host?.needsFlush(self)
+  }
+}
+
+// MARK: - Flow control
+
+extension ConnectionCore {
+  /// The smoothed RTT, or the initial guess.
+  var roundTrip: Duration { .nanoseconds(Int64(clamping: info.smoothed_rtt)) }
+
+  func extendStream(_ id: StreamID, by amount: Int) {
+    guard state.isLive else { return }
+    // Fails only without memory; the stream then stalls and its peer notices.
+    _ = ngtcp2_conn_extend_max_stream_offset(handle, id.number, UInt64(amount))
+    host?.needsFlush(self)
+  }
+
+  /// In a C callback: `amount` bytes are held by some stream.
+  func noteBuffered(_ amount: Int) {
+    flow.buffer(amount)
+  }
+
+  /// `amount` held bytes were consumed or dropped.
+  func noteConsumed(_ amount: Int) {
+    flow.consume(amount, roundTrip: roundTrip, now: now)
+    creditConnection()
+  }
+
+  /// Grants what `ConnectionFlow` says; outside of C callbacks.
+  func creditConnection() {
+    let credit = flow.takeCredit()
+    guard credit > 0, state.isLive else { return }
+    ngtcp2_conn_extend_max_offset(handle, UInt64(credit))
+    host?.needsFlush(self)
+  }
+
+  var info: ngtcp2_conn_info {
+    var info = ngtcp2_conn_info()
+    qtun_conn_get_info(handle, &info)
+    return info
+  }
+}
+
+// MARK: - Types
+
+extension ConnectionCore {
+  enum State {
+    case handshaking
+    case open
+    case closing(until: Instant)
+    case draining(until: Instant)
+    case closed
+
+    /// ngtcp2 may still be called.
+    var isLive: Bool {
+      switch self {
+      case .handshaking, .open: true
+      case .closing, .draining, .closed: false
+      }
+    }
+
+    var isClosed: Bool {
+      if case .closed = self { return true }
+      return false
+    }
+  }
+
+  enum Event {
+    case ready
+    case opened(StreamCore)
+    case streamsAllowed
+    case datagram([UInt8])
+    case closed(QuicError)
+  }
+
+  enum CallbackError {
+    case cryptoBufferExceeded
+  }
+}

@@ -1,0 +1,39 @@
+/// What a connection needs from the endpoint around it. Called on the loop.
+protocol ConnectionHost: AnyObject {
+  /// The tick's clock.
+  var now: Instant { get }
+  /// Memory for outgoing packets, `PacketBatch.capacity` bytes; used within one flush only.
+  var packetMemory: UnsafeMutableRawPointer { get }
+  /// The chunks that stream bytes live in.
+  var chunks: ChunkPool { get }
+
+  func send(_ batch: DatagramBatch) -> SendResult
+  /// Has `connection` deliver its events and flush at the end of this tick.
+  func needsFlush(_ connection: ConnectionCore)
+  /// Packets to `id` belong to `connection` from now on.
+  func route(_ id: ConnectionID, to connection: ConnectionCore)
+  func unroute(_ id: ConnectionID)
+  /// A fresh ID that leads to this loop.
+  func makeConnectionID() -> ConnectionID
+  /// The stateless reset token of `id` (RFC 9000 §10.3.2), 16 bytes.
+  func resetToken(for id: ConnectionID) -> [UInt8]
+  /// A token for NEW_TOKEN (RFC 9000 §8.1.3); nil for none.
+  func makeToken(for remote: SocketAddress) -> [UInt8]?
+  /// The server sent us a token or a session ticket for next time.
+  func remember(token: [UInt8], of connection: ConnectionCore)
+  func remember(ticket: [UInt8], of connection: ConnectionCore)
+}
+
+/// Told what happens to a connection. Called on the loop, outside of any C callback.
+public protocol ConnectionDelegate: AnyObject {
+  /// Both sides proved who they are; streams may be used.
+  func connectionReady(_ connection: ConnectionCore)
+  /// The peer opened a stream. Set its delegate now: its first bytes are delivered right after.
+  func connection(_ connection: ConnectionCore, opened stream: StreamCore)
+  /// The peer allows more streams than before.
+  func connectionAllowsStreams(_ connection: ConnectionCore)
+  /// A DATAGRAM frame arrived; the bytes are valid during the call.
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer)
+  /// The connection is gone. The last call.
+  func connection(_ connection: ConnectionCore, closed error: QuicError)
+}

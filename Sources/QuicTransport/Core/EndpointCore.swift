@@ -1,0 +1,321 @@
+internal import CNgtcp2
+
+/// All connections of one or more datagram sockets on one loop: routes datagrams, accepts, dials.
+///
+/// The decision for each datagram, in this order:
+///
+///     not QUIC (bit 0x40 and 0x80 clear) -> foreign     STUN and our own control messages
+///     under 21 bytes                     -> dropped     F11; no QUIC packet is shorter
+///     a connection ID that we know       -> connection
+///     an unknown version                 -> Version Negotiation
+///     an Initial                         -> refused, Retry, or a new connection
+///     any other short header             -> stateless reset
+///
+/// What has no connection costs no memory, and its answers are smaller than what they answer and
+/// limited in rate.
+public final class EndpointCore {
+  public let loop: any EventLoop
+  public let settings: EndpointSettings
+  /// Told of each accepted connection before its first event; sets the delegate.
+  public var onIncoming: ((ConnectionCore) -> Void)?
+  /// Which identities may connect to us, asked during the handshake.
+  public var acceptsPeer: (PublicKey) -> Bool = { _ in true }
+  /// Datagrams that are not QUIC. Valid during the call.
+  public var onForeignDatagram: ((ReceivedDatagram, Instant) -> Void)?
+
+  let chunks = ChunkPool()
+  let packetMemory = UnsafeMutableRawPointer.allocate(
+    byteCount: PacketBatch.capacity, alignment: 64)
+  private let credentials: Credentials
+  private let secrets: EndpointSecrets
+  private var sockets: [any DatagramSocket] = []
+  private var routes: [ConnectionID: ConnectionCore] = [:]
+  private var timers: [ObjectIdentifier: LoopTimer] = [:]
+  /// Connections by identity, so that the endpoint keeps them alive.
+  private var connections: [ObjectIdentifier: ConnectionCore] = [:]
+  private var dirty: [ConnectionCore] = []
+  private var isQueued = false
+  private var stateless: StatelessResponder
+  private var memory = ClientMemory()
+  private var isClosed = false
+
+  /// - Throws: `QuicError.configuration` when the identity or a certificate file cannot be used.
+  public init(loop: any EventLoop, settings: EndpointSettings) throws(QuicError) {
+    self.loop = loop
+    self.settings = settings
+    credentials = try Credentials(settings.authentication)
+    secrets = EndpointSecrets(resetKey: settings.resetKey)
+    stateless = StatelessResponder(secrets: secrets, now: loop.now)
+  }
+
+  deinit {
+    packetMemory.deallocate()
+  }
+
+  /// Adds a socket; several may be used at once, told apart by their local port.
+  public func add(_ socket: any DatagramSocket) {
+    sockets.append(socket)
+    socket.receiver = self
+  }
+
+  /// Where peers can reach us.
+  public var localAddresses: [SocketAddress] { sockets.map(\.localAddress) }
+
+  /// Connections that are not closed yet, handshakes included.
+  public var connectionCount: Int { connections.count }
+
+  /// Begins a connection; its delegate hears `connectionReady` or `connection(_:closed:)`.
+  public func connect(
+    to target: ConnectTarget, delegate: any ConnectionDelegate
+  ) throws(QuicError) -> ConnectionCore {
+    guard let socket = sockets.last else { throw .configuration("the endpoint has no socket") }
+    let path = NetworkPath(
+      local: socket.sourceAddress(towards: target.address), remote: target.address)
+    let name = target.expectedPeer?.description ?? target.serverName ?? target.address.host
+    let role = ConnectionRole.client(
+      ConnectionRole.Client(
+        version: settings.transport.initialVersion, token: memory.takeToken(for: name)))
+    let tls = tlsParameters(
+      serverName: target.serverName, expectedPeer: target.expectedPeer,
+      resumption: settings.usesSessionTickets ? memory.takeTicket(for: name) : nil)
+    let connection = try ConnectionCore(
+      role: role, path: path, settings: settings.transport, tls: tls, host: self, now: now)
+    connection.rememberedAs = name
+    connection.delegate = delegate
+    adopt(connection)
+    return connection
+  }
+
+  /// Closes every connection with `code` and releases the sockets after the farewells left.
+  public func close(code: UInt64, reason: String) {
+    guard !isClosed else { return }
+    isClosed = true
+    for connection in connections.values {
+      connection.close(code: code, reason: reason)
+    }
+  }
+
+  /// Releases the sockets and timers. Connections that are still open vanish without a word.
+  public func shutDown() {
+    isClosed = true
+    for connection in connections.values { connection.abandon(.idleTimeout) }
+    for timer in timers.values { loop.cancel(timer) }
+    for socket in sockets { socket.close() }
+    sockets.removeAll()
+  }
+
+  private func adopt(_ connection: ConnectionCore) {
+    let key = ObjectIdentifier(connection)
+    connections[key] = connection
+    timers[key] = LoopTimer { [weak connection] now in
+      connection?.handleTimeout(now: now)
+    }
+    needsFlush(connection)
+  }
+
+  private func tlsParameters(
+    serverName: String?, expectedPeer: PublicKey?, resumption: [UInt8]?
+  ) -> TLSParameters {
+    TLSParameters(
+      credentials: credentials, applicationProtocols: settings.applicationProtocols,
+      serverName: serverName, expectedPeer: expectedPeer, acceptsPeer: acceptsPeer,
+      allowsKeyLog: settings.allowsKeyLog,
+      ticketKey: settings.usesSessionTickets ? secrets.ticketKey : nil, resumption: resumption,
+      ciphers: settings.ciphers)
+  }
+}
+
+// MARK: - Receiving
+
+extension EndpointCore: DatagramReceiver {
+  public func receive(_ datagram: ReceivedDatagram, now: Instant) {
+    // F11: an empty datagram aborts ngtcp2 1.11's parser.
+    guard let first = datagram.bytes.first else { return }
+    if first & 0xc0 == 0 {
+      onForeignDatagram?(datagram, now)
+      return
+    }
+    guard datagram.bytes.count >= Self.packetSizeMin else { return }
+    var header = ngtcp2_version_cid()
+    let bytes = datagram.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    let result = ngtcp2_pkt_decode_version_cid(
+      &header, bytes, datagram.bytes.count, ConnectionID.issuedCount)
+    switch result {
+    case 0:
+      let id = ConnectionID(UnsafeRawBufferPointer(start: header.dcid, count: header.dcidlen))
+      if let connection = routes[id] {
+        connection.receive(datagram, now: now)
+      } else {
+        receiveUnrouted(datagram, id, now: now)
+      }
+    case NGTCP2_ERR_VERSION_NEGOTIATION:
+      guard settings.acceptsConnections, !isClosed else { return }
+      answer(datagram, stateless.versionNegotiation(to: datagram, header, settings, now: now))
+    default: break
+    }
+  }
+
+  public func datagramSocketWritable(_ socket: any DatagramSocket) {
+    for connection in connections.values { needsFlush(connection) }
+  }
+
+  private func receiveUnrouted(_ datagram: ReceivedDatagram, _ id: ConnectionID, now: Instant) {
+    if datagram.bytes[0] & 0x80 == 0 {
+      answer(datagram, stateless.reset(to: datagram, id, now: now))
+    } else if settings.acceptsConnections, !isClosed {
+      accept(datagram, now: now)
+    }
+  }
+
+  private func accept(_ datagram: ReceivedDatagram, now: Instant) {
+    var header = ngtcp2_pkt_hd()
+    let bytes = datagram.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    guard ngtcp2_accept(&header, bytes, datagram.bytes.count) == 0 else { return }
+    let handshakes = connections.values.lazy.filter(\.isHandshaking).count
+    guard connections.count < settings.connectionsMax, handshakes < settings.handshakesMax else {
+      return
+    }
+    let mustRetry =
+      settings.retry == .always || handshakes >= Self.handshakesBeforeRetry
+    switch stateless.judgeToken(header, datagram, mustRetry: mustRetry, now: now) {
+    case .accept(let server): accept(datagram, server, now: now)
+    case .answer(let packet): answer(datagram, packet)
+    }
+  }
+
+  private func accept(
+    _ datagram: ReceivedDatagram, _ server: ConnectionRole.Server, now: Instant
+  ) {
+    let tls = tlsParameters(serverName: nil, expectedPeer: nil, resumption: nil)
+    // The only failure is memory: the client will try again.
+    guard
+      let connection = try? ConnectionCore(
+        role: .server(server), path: datagram.path, settings: settings.transport, tls: tls,
+        host: self, now: now)
+    else { return }
+    onIncoming?(connection)
+    adopt(connection)
+    connection.receive(datagram, now: now)
+  }
+
+  private func answer(_ datagram: ReceivedDatagram, _ packet: [UInt8]?) {
+    guard let packet, !packet.isEmpty else { return }
+    packet.withUnsafeBytes { bytes in
+      _ = send(
+        DatagramBatch(
+          bytes: bytes, segmentSize: bytes.count, path: datagram.path, ecn: .notCapable))
+    }
+  }
+
+  /// The shortest packet that may carry a stateless reset (RFC 9000 §10.3).
+  private static let packetSizeMin = 21
+  private static let handshakesBeforeRetry = 256
+}
+
+// MARK: - Flushing
+
+extension EndpointCore: TickMember {
+  public func endOfTick(now: Instant) {
+    isQueued = false
+    // Delivering may make others dirty; those are flushed in this tick as well, once.
+    var index = 0
+    while index < dirty.count {
+      let connection = dirty[index]
+      index += 1
+      connection.isDirty = false
+      connection.deliver()
+      connection.isDirty = true
+    }
+    let batch = dirty
+    dirty.removeAll(keepingCapacity: true)
+    for connection in batch {
+      connection.isDirty = false
+      if socket(for: connection.currentPath.local)?.isBlocked != true {
+        _ = connection.transmit(now: now)
+      }
+      settle(connection, now: now)
+    }
+  }
+
+  /// Arms the timer for what comes next, or forgets the connection.
+  private func settle(_ connection: ConnectionCore, now: Instant) {
+    let key = ObjectIdentifier(connection)
+    guard let timer = timers[key] else { return }
+    if connection.state.isClosed {
+      guard !connection.hasEvents else { return needsFlush(connection) }
+      loop.cancel(timer)
+      timers[key] = nil
+      connections[key] = nil
+      connection.unrouteAll()
+      releaseIfDone()
+      return
+    }
+    let deadline = connection.deadline
+    if deadline == .distantFuture {
+      loop.cancel(timer)
+    } else if !timer.isArmed || timer.deadline != deadline {
+      loop.schedule(timer, at: deadline)
+    }
+  }
+
+  private func releaseIfDone() {
+    guard isClosed, connections.isEmpty else { return }
+    for socket in sockets { socket.close() }
+    sockets.removeAll()
+  }
+
+  private func socket(for local: SocketAddress) -> (any DatagramSocket)? {
+    if sockets.count == 1 { return sockets[0] }
+    return sockets.first { $0.localAddress.port == local.port } ?? sockets.last
+  }
+}
+
+// MARK: - Serving connections
+
+extension EndpointCore: ConnectionHost {
+  var now: Instant { loop.now }
+
+  func send(_ batch: DatagramBatch) -> SendResult {
+    guard let socket = socket(for: batch.path.local), !socket.isBlocked else { return .blocked }
+    return socket.send(batch)
+  }
+
+  func needsFlush(_ connection: ConnectionCore) {
+    guard !connection.isDirty else { return }
+    connection.isDirty = true
+    dirty.append(connection)
+    if !isQueued {
+      isQueued = true
+      loop.flushAtEndOfTick(self)
+    }
+  }
+
+  func route(_ id: ConnectionID, to connection: ConnectionCore) {
+    routes[id] = connection
+    connection.routes.insert(id)
+  }
+
+  func unroute(_ id: ConnectionID) {
+    routes.removeValue(forKey: id)?.routes.remove(id)
+  }
+
+  func makeConnectionID() -> ConnectionID {
+    .random(shard: settings.shard)
+  }
+
+  func resetToken(for id: ConnectionID) -> [UInt8] {
+    secrets.resetToken(for: id)
+  }
+
+  func makeToken(for remote: SocketAddress) -> [UInt8]? {
+    secrets.makeRegularToken(for: remote, now: now)
+  }
+
+  func remember(token: [UInt8], of connection: ConnectionCore) {
+    memory.keep(token: token, for: connection.rememberedAs)
+  }
+
+  func remember(ticket: [UInt8], of connection: ConnectionCore) {
+    memory.keep(ticket: ticket, for: connection.rememberedAs)
+  }
+}

@@ -1,0 +1,24 @@
+internal import CNgtcp2
+
+/// What epoll said about a descriptor.
+public struct Readiness: OptionSet, Sendable {
+  public let rawValue: UInt32
+
+  public init(rawValue: UInt32) {
+    self.rawValue = rawValue
+  }
+
+  public static let readable = Readiness(rawValue: EPOLLIN.rawValue)
+  public static let writable = Readiness(rawValue: EPOLLOUT.rawValue)
+  /// The peer sent FIN.
+  public static let peerClosed = Readiness(rawValue: EPOLLRDHUP.rawValue)
+  /// Both directions are shut.
+  public static let hangUp = Readiness(rawValue: EPOLLHUP.rawValue)
+  public static let error = Readiness(rawValue: EPOLLERR.rawValue)
+}
+
+/// The owner of a descriptor registered with an `EpollLoop`.
+public protocol ReadinessHandler: AnyObject {
+  /// Called on the loop.
+  func ready(_ readiness: Readiness, now: Instant)
+}

@@ -1,0 +1,40 @@
+public import Glibc
+
+/// A connected byte stream outside of QUIC: TCP, or a simulated one in tests.
+///
+/// Calls never block. After `.blocked` the handler is told when it is worth trying again.
+public protocol StreamSocket: AnyObject {
+  /// Told of readiness; set by whoever takes the socket over.
+  var handler: (any StreamSocketHandler)? { get set }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult
+
+  /// Writes from several pieces, in order.
+  func write(_ pieces: UnsafeBufferPointer<iovec>) -> StreamSocketResult
+
+  /// Sends FIN; reading goes on.
+  func finishWriting()
+
+  /// Closes at once; unsent bytes are discarded when `resetting` (the peer sees RST).
+  func close(resetting: Bool)
+}
+
+/// What a read or write did.
+public enum StreamSocketResult: Equatable, Sendable {
+  /// This many bytes moved, at least one.
+  case moved(Int)
+  /// Nothing for now.
+  case blocked
+  /// The peer sent FIN and everything before it was read.
+  case ended
+  /// The connection is gone, with this `errno`.
+  case failed(Int32)
+}
+
+/// The owner of a `StreamSocket`. Called on the loop.
+public protocol StreamSocketHandler: AnyObject {
+  /// A connect that was under way succeeded.
+  func streamSocketConnected()
+  /// Reading or writing may go on, or the socket failed, which the next call tells.
+  func streamSocketReady(_ readiness: Readiness)
+}

@@ -1,0 +1,82 @@
+internal import CNgtcp2
+public import Glibc
+
+/// A TCP connection on an `EpollLoop`, non-blocking, TCP_NODELAY, watched edge-triggered.
+public final class TCPSocket: StreamSocket, ReadinessHandler {
+  public weak var handler: (any StreamSocketHandler)?
+
+  private let loop: EpollLoop
+  private let descriptor: FileDescriptor
+  private var registration: Registration.Token?
+  private var isConnecting: Bool
+  private var isClosed = false
+
+  private init(loop: EpollLoop, owning raw: Int32, isConnecting: Bool) throws(RuntimeError) {
+    self.loop = loop
+    self.isConnecting = isConnecting
+    descriptor = FileDescriptor(owning: raw)
+    registration = try loop.register(descriptor, edgeTriggered: true, handler: self)
+  }
+
+  /// Takes over an accepted, non-blocking connection. The loop keeps it alive until `close`.
+  convenience init(loop: EpollLoop, accepted raw: Int32) throws(RuntimeError) {
+    try self.init(loop: loop, owning: raw, isConnecting: false)
+  }
+
+  /// Begins to connect; the handler hears `streamSocketConnected` or an error readiness.
+  public static func connect(loop: EpollLoop, to remote: SocketAddress) throws(RuntimeError)
+    -> TCPSocket
+  {
+    var raw = remote.raw
+    let result = qtun_tcp_connect(&raw)
+    if result < 0 { throw .system("connect", -result) }
+    return try TCPSocket(loop: loop, owning: result, isConnecting: true)
+  }
+
+  public func ready(_ readiness: Readiness, now: Instant) {
+    if isConnecting {
+      guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return }
+      if readiness.isDisjoint(with: [.error, .hangUp]) {
+        isConnecting = false
+        handler?.streamSocketConnected()
+        return
+      }
+    }
+    handler?.streamSocketReady(readiness)
+  }
+
+  /// Takes the pending `errno` of the socket, 0 when there is none.
+  public func takeError() -> Int32 { qtun_socket_error(descriptor.raw) }
+
+  public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
+    let count = Glibc.read(descriptor.raw, buffer.baseAddress, buffer.count)
+    if count > 0 { return .moved(count) }
+    if count == 0 { return .ended }
+    return errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno)
+  }
+
+  public func write(_ pieces: UnsafeBufferPointer<iovec>) -> StreamSocketResult {
+    var message = msghdr()
+    message.msg_iov = UnsafeMutablePointer(mutating: pieces.baseAddress)
+    message.msg_iovlen = pieces.count
+    let count = sendmsg(descriptor.raw, &message, Int32(MSG_NOSIGNAL))
+    if count >= 0 { return .moved(count) }
+    return errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno)
+  }
+
+  public func finishWriting() {
+    shutdown(descriptor.raw, Int32(SHUT_WR))
+  }
+
+  public func close(resetting: Bool) {
+    guard !isClosed else { return }
+    isClosed = true
+    handler = nil
+    if resetting {
+      qtun_socket_reset_on_close(descriptor.raw)
+    }
+    // The descriptor itself closes with the last reference to this object, which is the loop's.
+    if let registration { loop.unregister(registration) }
+    registration = nil
+  }
+}

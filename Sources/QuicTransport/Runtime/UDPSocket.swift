@@ -1,0 +1,188 @@
+internal import CNgtcp2
+internal import Glibc
+
+/// A UDP socket that receives and sends in batches: recvmmsg with GRO, UDP_SEGMENT (GSO).
+///
+/// It reports ECN and the local address of each datagram, sets DF, and is dual-stack when it is
+/// bound to `SocketAddress.any`.
+public final class UDPSocket: DatagramSocket, ReadinessHandler {
+  public let localAddress: SocketAddress
+  public weak var receiver: (any DatagramReceiver)?
+
+  private let loop: EpollLoop
+  private let descriptor: FileDescriptor
+  private let isIPv4: Bool
+  private let receiveBuffers: UnsafeMutablePointer<UInt8>
+  private let messages: UnsafeMutablePointer<qtun_received>
+  private var registration: Registration.Token?
+  /// False once the kernel or a device refused a segmented send.
+  private var hasSegmentation = true
+  /// What the full socket buffer did not take, and when to try again.
+  private var stash: Stash?
+  private var retry: LoopTimer?
+
+  /// Opens and binds a socket, which the loop keeps alive until `close`. Call on the loop.
+  ///
+  /// - Parameters:
+  ///   - address: port 0 picks a free port.
+  ///   - bufferBytes: what is asked of the kernel for each direction; it may grant less.
+  /// - Throws: `RuntimeError.system` with EADDRINUSE, EACCES and the like.
+  public init(loop: EpollLoop, binding address: SocketAddress, bufferBytes: Int)
+    throws(RuntimeError)
+  {
+    var raw = address.raw
+    var bound = qtun_address()
+    var isIPv4 = false
+    let result = qtun_udp_open(&raw, UInt32(clamping: bufferBytes), &bound, &isIPv4)
+    if result < 0 { throw .system("bind", -result) }
+    self.loop = loop
+    self.isIPv4 = isIPv4
+    descriptor = FileDescriptor(owning: result)
+    localAddress = SocketAddress(bound)
+    // Only what datagrams actually fill becomes resident.
+    receiveBuffers = .allocate(capacity: Int(QTUN_BATCH * QTUN_RECEIVE_BUFFER))
+    messages = .allocate(capacity: Int(QTUN_BATCH))
+    messages.initialize(repeating: qtun_received(), count: Int(QTUN_BATCH))
+    registration = try loop.register(descriptor, edgeTriggered: false, handler: self)
+  }
+
+  deinit {
+    receiveBuffers.deallocate()
+    messages.deallocate()
+  }
+
+  public func close() {
+    receiver = nil
+    stash = nil
+    if let retry { loop.cancel(retry) }
+    if let registration { loop.unregister(registration) }
+    registration = nil
+  }
+
+  /// The source address that the routing table picks towards `remote`, with this socket's port.
+  /// ngtcp2's client knows its path by both ends, so it needs the real one before it dials.
+  public func sourceAddress(towards remote: SocketAddress) -> SocketAddress {
+    var raw = remote.raw
+    var source = qtun_address()
+    guard localAddress.isUnspecified, qtun_route_source(&raw, &source) == 0 else {
+      return localAddress
+    }
+    return SocketAddress(source).with(port: localAddress.port)
+  }
+
+  // MARK: Receiving
+
+  public func ready(_ readiness: Readiness, now: Instant) {
+    for _ in 0..<Self.receivesPerTick {
+      let count = Int(
+        qtun_udp_receive(descriptor.raw, receiveBuffers, localAddress.port, messages))
+      // Errors here are asynchronous ICMP reports; QUIC ignores them (RFC 9000 §14.2.1).
+      guard count > 0 else { return }
+      for index in 0..<count {
+        deliver(messages[index], now: now)
+      }
+      if count < Int(QTUN_BATCH) { return }
+    }
+  }
+
+  private func deliver(_ message: qtun_received, now: Instant) {
+    let path = NetworkPath(
+      local: SocketAddress(message.local), remote: SocketAddress(message.remote))
+    let ecn = ECN(rawValue: message.ecn) ?? .notCapable
+    // An empty datagram is handed on like any other: it counts against the batch (F11).
+    var offset = 0
+    repeat {
+      let size = min(Int(message.segment_size), Int(message.length) - offset)
+      // SAFETY: the kernel wrote `length` bytes at `base`, which stays ours until the next receive.
+      let bytes = UnsafeRawBufferPointer(start: message.base + offset, count: size)
+      receiver?.receive(ReceivedDatagram(bytes: bytes, path: path, ecn: ecn), now: now)
+      offset += max(size, 1)
+    } while offset < Int(message.length)
+  }
+
+  // MARK: Sending
+
+  public var isBlocked: Bool { stash != nil }
+
+  public func send(_ batch: DatagramBatch) -> SendResult {
+    precondition(!isBlocked)
+    let sent = attempt(batch)
+    guard sent < batch.bytes.count else { return .sent }
+    stash = Stash(
+      bytes: Array(batch.bytes[sent...]), segmentSize: batch.segmentSize, path: batch.path,
+      ecn: batch.ecn)
+    retryLater()
+    return .blocked
+  }
+
+  private func retryLater() {
+    let timer = retry ?? LoopTimer { [weak self] _ in self?.sendStash() }
+    retry = timer
+    loop.schedule(timer, at: loop.now + Self.retryDelay)
+  }
+
+  private func sendStash() {
+    guard var stash else { return }
+    let sent = stash.bytes.withUnsafeBytes { bytes in
+      attempt(
+        DatagramBatch(
+          bytes: bytes, segmentSize: stash.segmentSize, path: stash.path, ecn: stash.ecn))
+    }
+    stash.bytes.removeFirst(sent)
+    guard stash.bytes.isEmpty else {
+      self.stash = stash
+      retryLater()
+      return
+    }
+    self.stash = nil
+    receiver?.datagramSocketWritable(self)
+  }
+
+  /// Returns how many bytes left, or were lost as networks lose them.
+  private func attempt(_ batch: DatagramBatch) -> Int {
+    if batch.segmentSize < batch.bytes.count, hasSegmentation {
+      let result = trySend(batch)
+      // EIO: the device cannot checksum segments. EINVAL: no UDP_SEGMENT, or above its limit.
+      guard result == -EIO || result == -EINVAL else {
+        return Self.isFull(result) ? 0 : batch.bytes.count
+      }
+      if result == -EIO { hasSegmentation = false }
+    }
+    var offset = 0
+    while offset < batch.bytes.count {
+      let size = min(batch.segmentSize, batch.bytes.count - offset)
+      var single = batch
+      single.bytes = UnsafeRawBufferPointer(rebasing: batch.bytes[offset..<offset + size])
+      single.segmentSize = size
+      if Self.isFull(trySend(single)) { return offset }
+      offset += size
+    }
+    return offset
+  }
+
+  private func trySend(_ batch: DatagramBatch) -> Int32 {
+    var message = qtun_transmit(
+      base: batch.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
+      length: UInt32(batch.bytes.count), segment_size: UInt32(batch.segmentSize),
+      remote: batch.path.remote.raw, local: batch.path.local.raw, ecn: batch.ecn.rawValue)
+    return qtun_udp_send(descriptor.raw, isIPv4, &message, 1)
+  }
+
+  /// Every other error is a lost datagram: EMSGSIZE is a probe too large for the device,
+  /// ENETUNREACH and EPERM are a road that is closed for now.
+  private static func isFull(_ result: Int32) -> Bool {
+    result == -EAGAIN || result == -ENOBUFS
+  }
+
+  private struct Stash {
+    var bytes: [UInt8]
+    let segmentSize: Int
+    let path: NetworkPath
+    let ecn: ECN
+  }
+
+  /// With GRO one receive brings up to 1 MiB; two let timers run between bursts.
+  private static let receivesPerTick = 2
+  /// A full buffer of a few megabytes drains on the order of milliseconds.
+  private static let retryDelay = Duration.microseconds(500)
+}
