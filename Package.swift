@@ -11,12 +11,24 @@ let settings: [SwiftSetting] = [
 let package = Package(
   name: "qtun",
   products: [
+    .executable(name: "qtun", targets: ["qtun"]),
+    .executable(name: "qtun-load", targets: ["qtun-load"]),
     .library(name: "QuicTransport", targets: ["QuicTransport"]),
+    .library(name: "HolePunch", targets: ["HolePunch"]),
+    .library(name: "Tunnel", targets: ["Tunnel"]),
   ],
   targets: [
     // ngtcp2, GnuTLS and nghttp3 come from the system; `scripts/setup` installs them.
     .target(name: "CNgtcp2", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "QuicTransport", dependencies: ["CNgtcp2"], swiftSettings: settings),
+    .target(name: "HolePunch", dependencies: ["QuicTransport"], swiftSettings: settings),
+    .target(
+      name: "Tunnel", dependencies: ["HolePunch", "QuicTransport"], swiftSettings: settings),
+    .executableTarget(
+      name: "qtun", dependencies: ["QuicTransport", "Tunnel"], swiftSettings: settings),
+    // The measuring instrument: plain sockets, none of our own modules.
+    .executableTarget(name: "qtun-load", path: "interop/Load", swiftSettings: settings),
+    .testTarget(name: "QtunTests", dependencies: ["qtun"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/udp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -481,24 +480,4 @@ int qtun_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint64_
 int qtun_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) {
   struct epoll_event event = {.events = events, .data = {.u64 = token}};
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
-}
-
-int qtun_signal_open(void) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGHUP);
-  int error = pthread_sigmask(SIG_BLOCK, &signals, NULL);
-  if (error != 0) {
-    return -error;
-  }
-  int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-  return fd < 0 ? -errno : fd;
-}
-
-int qtun_signal_take(int fd) {
-  struct signalfd_siginfo info;
-  ssize_t count = read(fd, &info, sizeof info);
-  return count == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
 }

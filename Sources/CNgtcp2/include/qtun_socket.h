@@ -85,12 +85,6 @@ int qtun_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint64_
 
 int qtun_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 
-/// A descriptor that becomes readable on SIGINT, SIGTERM or SIGHUP, which are blocked from now on.
-int qtun_signal_open(void);
-
-/// Takes one pending signal; returns its number, 0 when none is pending.
-int qtun_signal_take(int fd);
-
 /// Numeric text of an address without port into `text` (46 bytes at least); IPv4 as dotted quad.
 void qtun_address_format(const qtun_address *address, char *text, size_t capacity);
 

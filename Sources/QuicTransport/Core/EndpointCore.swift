@@ -64,9 +64,10 @@ public final class EndpointCore {
   /// Connections that are not closed yet, handshakes included.
   public var connectionCount: Int { connections.count }
 
-  /// Begins a connection; its delegate hears `connectionReady` or `connection(_:closed:)`.
+  /// Begins a connection; its delegate hears `connectionReady` or `connection(_:closed:)`, at the
+  /// end of this tick at the earliest.
   public func connect(
-    to target: ConnectTarget, delegate: any ConnectionDelegate
+    to target: ConnectTarget, delegate: (any ConnectionDelegate)?
   ) throws(QuicError) -> ConnectionCore {
     guard let socket = sockets.last else { throw .configuration("the endpoint has no socket") }
     let path = NetworkPath(

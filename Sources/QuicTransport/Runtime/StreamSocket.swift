@@ -35,6 +35,8 @@ public enum StreamSocketResult: Equatable, Sendable {
 public protocol StreamSocketHandler: AnyObject {
   /// A connect that was under way succeeded.
   func streamSocketConnected()
+  /// A connect that was under way failed, with this `errno`. Nothing more is said.
+  func streamSocketFailed(_ code: Int32)
   /// Reading or writing may go on, or the socket failed, which the next call tells.
   func streamSocketReady(_ readiness: Readiness)
 }

@@ -23,7 +23,7 @@ public final class TCPSocket: StreamSocket, ReadinessHandler {
     try self.init(loop: loop, owning: raw, isConnecting: false)
   }
 
-  /// Begins to connect; the handler hears `streamSocketConnected` or an error readiness.
+  /// Begins to connect; the handler hears `streamSocketConnected` or `streamSocketFailed`.
   public static func connect(loop: EpollLoop, to remote: SocketAddress) throws(RuntimeError)
     -> TCPSocket
   {
@@ -36,17 +36,16 @@ public final class TCPSocket: StreamSocket, ReadinessHandler {
   public func ready(_ readiness: Readiness, now: Instant) {
     if isConnecting {
       guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return }
-      if readiness.isDisjoint(with: [.error, .hangUp]) {
-        isConnecting = false
-        handler?.streamSocketConnected()
+      isConnecting = false
+      let code = qtun_socket_error(descriptor.raw)
+      if code != 0 {
+        handler?.streamSocketFailed(code)
         return
       }
+      handler?.streamSocketConnected()
     }
     handler?.streamSocketReady(readiness)
   }
-
-  /// Takes the pending `errno` of the socket, 0 when there is none.
-  public func takeError() -> Int32 { qtun_socket_error(descriptor.raw) }
 
   public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
     let count = Glibc.read(descriptor.raw, buffer.baseAddress, buffer.count)

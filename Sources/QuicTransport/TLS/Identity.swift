@@ -42,10 +42,11 @@ public struct Identity: Sendable {
     return pem
   }
 
-  /// A secret for another purpose, bound to this identity: HMAC-SHA-256 of `label` under the seed
-  /// (the extract step of RFC 5869 in one block). It survives restarts as the identity does.
-  public func deriveSecret(_ label: StaticString) -> SecretBytes {
-    SecretBytes(Crypto.hmacSHA256(key: seed, Array(label.description.utf8)))
+  /// A secret for another purpose, bound to this identity: HMAC-SHA-256 of `label` and
+  /// `context` under the seed (the extract step of RFC 5869 in one block). It survives restarts as the identity does.
+  public func deriveSecret(_ label: StaticString, context: String) -> SecretBytes {
+    let message = Array(label.description.utf8) + [0] + Array(context.utf8)
+    return SecretBytes(Crypto.hmacSHA256(key: seed, message))
   }
 
   /// The PKCS #8 DER of the key, as `gnutls_certificate_set_rawpk_key_mem` takes it.

@@ -1,0 +1,246 @@
+internal import QuicTransport
+
+/// The connecting side, sans-I/O: dials a ticket's addresses and turns local connections into flows.
+///
+///     dialling --first session open--> open --session gone--> over
+///         |                              '--drain, last flow--> over
+///         '-- every address failed --> over
+final class LinkCore {
+  private let endpoint: EndpointCore
+  private let loop: any EventLoop
+  private let ticket: Ticket
+  private let onEvent: (TunnelEvent) -> Void
+  private let opened: () -> Void
+  private let over: (TunnelError) -> Void
+  private var state = State.dialling
+  private var dialled: [SessionCore] = []
+  private var failures: [QuicError] = []
+  private var nextAddress = 0
+  private var dialTimer: LoopTimer?
+  private var flows: [Int64: OutgoingFlow] = [:]
+  /// Accepted before the session was open, or while the peer allows no more flows.
+  private var waiting: [any StreamSocket] = []
+  private var totals = TunnelTotals()
+  private var isDraining = false
+  private var drained: (() -> Void)?
+
+  private enum State {
+    case dialling
+    case open(SessionCore)
+    case over
+  }
+
+  /// - Parameters:
+  ///   - opened: called once, when the session is open.
+  ///   - over: called once, when there is none any more, with the reason.
+  init(
+    endpoint: EndpointCore, loop: any EventLoop, ticket: Ticket,
+    onEvent: @escaping (TunnelEvent) -> Void, opened: @escaping () -> Void,
+    over: @escaping (TunnelError) -> Void
+  ) {
+    self.endpoint = endpoint
+    self.loop = loop
+    self.ticket = ticket
+    self.onEvent = onEvent
+    self.opened = opened
+    self.over = over
+  }
+
+  /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
+  func start() {
+    dialNext()
+  }
+
+  var statistics: TunnelTotals {
+    var totals = totals
+    if case .open(let session) = state {
+      totals.connection = session.connection.statistics
+      totals.path = session.connection.currentPath
+    }
+    return totals
+  }
+
+  /// Makes a flow of a local connection.
+  func accept(_ socket: any StreamSocket) {
+    guard !isDraining, waiting.count < Self.waitingMax else {
+      socket.close(resetting: true)
+      if !isDraining { onEvent(.flowLimitReached) }
+      return
+    }
+    waiting.append(socket)
+    openWaiting()
+  }
+
+  /// Takes no more local connections; calls `completion` when the flows have ended.
+  func drain(completion: @escaping () -> Void) {
+    isDraining = true
+    drained = completion
+    discardWaiting()
+    if case .open(let session) = state {
+      session.sayGoodbye(reason: "the connecting side is about to stop")
+    }
+    endDrainIfDone()
+  }
+
+  /// Ends everything now.
+  func close() {
+    isDraining = true
+    discardWaiting()
+    for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+    state = .over
+    endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
+  }
+
+  // MARK: Dialling
+
+  /// The addresses are tried best first, each with a head start (RFC 8305 §5); the first session
+  /// that opens wins.
+  private func dialNext() {
+    guard case .dialling = state else { return }
+    guard nextAddress < ticket.addresses.count else { return }
+    let address = ticket.addresses[nextAddress]
+    nextAddress += 1
+    do throws(QuicError) {
+      let target = ConnectTarget(
+        address: address, expectedPeer: ticket.identity, serverName: nil)
+      let session = try SessionCore(
+        dialing: target, endpoint: endpoint, capability: ticket.capability, loop: loop)
+      session.owner = self
+      dialled.append(session)
+    } catch {
+      failures.append(error)
+    }
+    let timer = LoopTimer { [weak self] _ in self?.dialNext() }
+    dialTimer = timer
+    loop.schedule(timer, at: loop.now + Self.headStart)
+    giveUpIfDone()
+  }
+
+  private func giveUpIfDone() {
+    guard case .dialling = state, dialled.isEmpty, nextAddress >= ticket.addresses.count else {
+      return
+    }
+    end(worstFailure)
+  }
+
+  /// What the user can act on comes first; silence says least.
+  private var worstFailure: TunnelError {
+    let errors = failures.map(TunnelError.init)
+    let telling = errors.first { error in
+      switch error {
+      case .lost: false
+      default: true
+      }
+    }
+    return telling ?? .unreachable(ticket.addresses)
+  }
+
+  private func end(_ error: TunnelError) {
+    if case .over = state { return }
+    state = .over
+    if let dialTimer { loop.cancel(dialTimer) }
+    discardWaiting()
+    over(error)
+  }
+
+  private func discardWaiting() {
+    for socket in waiting { socket.close(resetting: true) }
+    waiting.removeAll()
+  }
+
+  // MARK: Flows
+
+  private func openWaiting() {
+    guard case .open(let session) = state else { return }
+    while let socket = waiting.first {
+      do throws(StreamError) {
+        let flow = try OutgoingFlow(
+          connection: session.connection, service: "", socket: socket
+        ) { [weak self] report in
+          self?.flowEnded(report)
+        }
+        waiting.removeFirst()
+        totals.flows += 1
+        totals.flowsOpen += 1
+        flows[flow.number] = flow
+        onEvent(.flowOpened(number: flow.number))
+        flow.start()
+      } catch {
+        // The peer's limit: `sessionAllowsFlows` tells when there is room again.
+        if error == .limitReached { return }
+        waiting.removeFirst()
+        socket.close(resetting: true)
+      }
+    }
+  }
+
+  private func flowEnded(_ report: FlowReport) {
+    flows[report.number] = nil
+    totals.flowsOpen -= 1
+    totals.note(report)
+    onEvent(.flowEnded(report))
+    endDrainIfDone()
+  }
+
+  private func endDrainIfDone() {
+    guard isDraining, flows.isEmpty, let drained else { return }
+    self.drained = nil
+    drained()
+  }
+
+  /// A good handshake on a local network takes a few milliseconds; RFC 8305 §8 recommends 250 ms
+  /// for strangers, but a superfluous attempt costs nothing here but one packet.
+  private static let headStart = Duration.milliseconds(50)
+  /// Local connections that wait for the session or for the peer's permission.
+  private static let waitingMax = 1_024
+}
+
+extension LinkCore: SessionOwner {
+  func sessionOpened(_ session: SessionCore) {
+    guard case .dialling = state else {
+      session.close(code: TunnelCode.superfluous, reason: "another address was faster")
+      return
+    }
+    state = .open(session)
+    if let dialTimer { loop.cancel(dialTimer) }
+    for other in dialled where other !== session {
+      other.close(code: TunnelCode.superfluous, reason: "another address was faster")
+    }
+    totals.sessions = 1
+    totals.sessionsOpen = 1
+    let connection = session.connection
+    onEvent(
+      .sessionOpened(
+        peer: connection.peer, path: connection.currentPath,
+        rtt: connection.statistics.smoothedRTT))
+    opened()
+    openWaiting()
+  }
+
+  func session(_ session: SessionCore, opened stream: StreamCore) {}
+
+  func session(_ session: SessionCore, saidGoodbye reason: String) {
+    onEvent(.peerDraining(reason: reason))
+  }
+
+  func sessionAllowsFlows(_ session: SessionCore) {
+    openWaiting()
+  }
+
+  func session(_ session: SessionCore, ended error: QuicError) {
+    dialled.removeAll { $0 === session }
+    if case .open(let current) = state, current === session {
+      totals.sessionsOpen = 0
+      totals.connection = session.connection.statistics
+      for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+      onEvent(
+        .sessionEnded(
+          peer: session.connection.peer, remote: session.connection.currentPath.remote,
+          reason: error))
+      end(TunnelError(error))
+      return
+    }
+    failures.append(error)
+    giveUpIfDone()
+  }
+}

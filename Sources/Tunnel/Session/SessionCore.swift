@@ -1,0 +1,186 @@
+internal import QuicTransport
+
+/// Told what happens to a session. Called on the loop.
+protocol SessionOwner: AnyObject {
+  /// Both sides proved what they must; flows may be opened.
+  func sessionOpened(_ session: SessionCore)
+  /// The peer opened a stream other than the control stream (sharing side only).
+  func session(_ session: SessionCore, opened stream: StreamCore)
+  /// The peer opens and takes no more flows.
+  func session(_ session: SessionCore, saidGoodbye reason: String)
+  /// The peer allows more flows than before.
+  func sessionAllowsFlows(_ session: SessionCore)
+  /// The last call.
+  func session(_ session: SessionCore, ended error: QuicError)
+}
+
+/// One QUIC connection between two identities, with its control stream and the greeting.
+///
+///     dialing:  connecting --ready, HELLO--> greeting --WELCOME--> open --> ended
+///     sharing:  connecting --ready---------> greeting --HELLO, proof, WELCOME--> open --> ended
+///
+/// The sharing side sends nothing before the client proved its identity and capability: TLS lets a
+/// server speak to a client that it does not know yet (RFC 9001 §5.7 warns of it).
+final class SessionCore {
+  let connection: ConnectionCore
+  let capability: SecretBytes
+  let isSharing: Bool
+  weak var owner: (any SessionOwner)?
+  private(set) var state = State.connecting
+  /// What the sharing side offers; known to the dialing side once open.
+  private(set) var services: [ControlMessage.Service]
+
+  private let loop: any EventLoop
+  private var control: ControlChannel?
+  private var greetingTimer: LoopTimer?
+
+  enum State {
+    case connecting
+    case greeting
+    case open
+    case ended
+  }
+
+  /// The sharing side of a connection that was accepted.
+  init(
+    accepting connection: ConnectionCore, capability: SecretBytes,
+    services: [ControlMessage.Service], loop: any EventLoop
+  ) {
+    self.connection = connection
+    self.capability = capability
+    self.services = services
+    self.loop = loop
+    isSharing = true
+    connection.delegate = self
+  }
+
+  /// The dialing side; `endpoint` begins to connect at once.
+  init(
+    dialing target: ConnectTarget, endpoint: EndpointCore, capability: SecretBytes,
+    loop: any EventLoop
+  ) throws(QuicError) {
+    connection = try endpoint.connect(to: target, delegate: nil)
+    self.capability = capability
+    services = []
+    self.loop = loop
+    isSharing = false
+    connection.delegate = self
+  }
+
+  /// Ends the session with one of `TunnelCode`.
+  func close(code: UInt64, reason: String) {
+    connection.close(code: code, reason: reason)
+  }
+
+  /// Tells the peer that no more flows are opened or taken.
+  func sayGoodbye(reason: String) {
+    guard case .open = state else { return }
+    control?.send(.goodbye(ControlMessage.Goodbye(reason: reason)))
+  }
+
+  // MARK: Greeting
+
+  private func beginGreeting() {
+    state = .greeting
+    let timer = LoopTimer { [weak self] _ in
+      self?.close(code: TunnelCode.helloTimeout, reason: "no greeting")
+    }
+    greetingTimer = timer
+    loop.schedule(timer, at: loop.now + Self.greetingTimeout)
+    guard !isSharing else { return }
+    guard let proof = CapabilityProof.make(capability: capability, connection: connection),
+      let stream = try? connection.openStream(unidirectional: false)
+    else {
+      close(code: TunnelCode.protocolViolation, reason: "no control stream")
+      return
+    }
+    adoptControl(stream)
+    let hello = ControlMessage.Hello(version: Self.version, capabilities: 0, proof: proof)
+    control?.send(.hello(hello))
+  }
+
+  private func adoptControl(_ stream: StreamCore) {
+    control = ControlChannel(stream: stream) { [weak self] message in
+      self?.received(message)
+    }
+  }
+
+  private func received(_ message: ControlMessage?) {
+    switch (message, state) {
+    case (.hello(let hello), .greeting) where isSharing: judge(hello)
+    case (.welcome(let welcome), .greeting) where !isSharing:
+      services = welcome.services
+      open()
+    case (.goodbye(let goodbye), .open): owner?.session(self, saidGoodbye: goodbye.reason)
+    case (.unknown, .open): break
+    case (_, .ended): break
+    default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
+    }
+  }
+
+  private func judge(_ hello: ControlMessage.Hello) {
+    guard hello.version >= Self.version else {
+      close(code: TunnelCode.versionUnsupported, reason: "qtun/1 version \(Self.version) needed")
+      return
+    }
+    let isValid = CapabilityProof.isValid(
+      hello.proof, capability: capability, connection: connection)
+    guard isValid else {
+      close(code: TunnelCode.notAuthorized, reason: "the ticket is not valid here")
+      return
+    }
+    let welcome = ControlMessage.Welcome(
+      version: Self.version, capabilities: 0, services: services)
+    control?.send(.welcome(welcome))
+    open()
+  }
+
+  private func open() {
+    state = .open
+    disarmTimer()
+    owner?.sessionOpened(self)
+  }
+
+  private func disarmTimer() {
+    if let greetingTimer { loop.cancel(greetingTimer) }
+    greetingTimer = nil
+  }
+
+  private static let version: UInt64 = 1
+  private static let greetingTimeout = Duration.seconds(5)
+}
+
+extension SessionCore: ConnectionDelegate {
+  func connectionReady(_ connection: ConnectionCore) {
+    beginGreeting()
+  }
+
+  func connection(_ connection: ConnectionCore, opened stream: StreamCore) {
+    // Only the dialing side opens streams: first the control stream, then flows.
+    if isSharing, !stream.id.isUnidirectional {
+      if control == nil, stream.id.number == 0 {
+        adoptControl(stream)
+        return
+      }
+      if case .open = state {
+        owner?.session(self, opened: stream)
+        return
+      }
+    }
+    close(code: TunnelCode.protocolViolation, reason: "unexpected stream")
+  }
+
+  func connectionAllowsStreams(_ connection: ConnectionCore) {
+    if case .open = state { owner?.sessionAllowsFlows(self) }
+  }
+
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
+    // No kind of flow uses datagrams yet; they may be dropped at any time.
+  }
+
+  func connection(_ connection: ConnectionCore, closed error: QuicError) {
+    state = .ended
+    disarmTimer()
+    owner?.session(self, ended: error)
+  }
+}

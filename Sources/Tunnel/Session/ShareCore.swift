@@ -1,0 +1,167 @@
+internal import QuicTransport
+
+/// The sharing side, sans-I/O: lets sessions in and joins their flows to the target.
+final class ShareCore {
+  private let endpoint: EndpointCore
+  private let loop: any EventLoop
+  private let capability: SecretBytes
+  private let targets: [String: [SocketAddress]]
+  private let services: [ControlMessage.Service]
+  private let connect: IncomingFlow.Connect
+  private let onEvent: (TunnelEvent) -> Void
+  private var sessions: [ObjectIdentifier: Admitted] = [:]
+  private var totals = TunnelTotals()
+  private var isDraining = false
+  /// Called once, when the last flow ended while draining.
+  private var drained: (() -> Void)?
+
+  private struct Admitted {
+    let session: SessionCore
+    var isOpen = false
+    var flows: [Int64: IncomingFlow] = [:]
+  }
+
+  /// - Parameters:
+  ///   - target: the addresses of the shared service, tried in order.
+  ///   - port: what the connecting side listens on unless told otherwise.
+  ///   - connect: opens a connection to one address of the target.
+  init(
+    endpoint: EndpointCore, loop: any EventLoop, capability: SecretBytes,
+    target: [SocketAddress], port: UInt16, connect: @escaping IncomingFlow.Connect,
+    onEvent: @escaping (TunnelEvent) -> Void
+  ) {
+    self.endpoint = endpoint
+    self.loop = loop
+    self.capability = capability
+    targets = ["": target]
+    services = [ControlMessage.Service(name: "", port: port)]
+    self.connect = connect
+    self.onEvent = onEvent
+    endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
+  }
+
+  var statistics: TunnelTotals {
+    var totals = totals
+    if let newest = sessions.values.first(where: \.isOpen)?.session.connection {
+      totals.connection = newest.statistics
+      totals.path = newest.currentPath
+    }
+    return totals
+  }
+
+  /// Takes no more sessions and flows; calls `completion` when those that are open have ended.
+  func drain(completion: @escaping () -> Void) {
+    isDraining = true
+    drained = completion
+    for admitted in sessions.values { admitted.session.sayGoodbye(reason: Self.drainReason) }
+    endDrainIfDone()
+  }
+
+  /// Tries to reach the target; calls `completion` once with 0 or an `errno`.
+  func probeTarget(completion: @escaping (Int32) -> Void) {
+    guard let addresses = targets[""] else { return completion(0) }
+    let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
+    probe.run(completion)
+  }
+
+  /// Ends everything now.
+  func close() {
+    isDraining = true
+    for admitted in sessions.values {
+      for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+      admitted.session.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
+    }
+    endpoint.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
+  }
+
+  private func admit(_ connection: ConnectionCore) {
+    let session = SessionCore(
+      accepting: connection, capability: capability, services: services, loop: loop)
+    session.owner = self
+    sessions[ObjectIdentifier(session)] = Admitted(session: session)
+  }
+
+  private func flowEnded(_ session: SessionCore, _ report: FlowReport) {
+    sessions[ObjectIdentifier(session)]?.flows[report.number] = nil
+    totals.flowsOpen -= 1
+    totals.note(report)
+    onEvent(.flowEnded(report))
+    endDrainIfDone()
+  }
+
+  private func endDrainIfDone() {
+    guard isDraining, totals.flowsOpen == 0, let drained else { return }
+    self.drained = nil
+    drained()
+  }
+
+  private static let drainReason = "the sharing side is about to stop"
+}
+
+extension ShareCore: SessionOwner {
+  func sessionOpened(_ session: SessionCore) {
+    if isDraining {
+      session.close(code: TunnelCode.shuttingDown, reason: Self.drainReason)
+      return
+    }
+    sessions[ObjectIdentifier(session)]?.isOpen = true
+    totals.sessions += 1
+    totals.sessionsOpen += 1
+    let connection = session.connection
+    onEvent(
+      .sessionOpened(
+        peer: connection.peer, path: connection.currentPath,
+        rtt: connection.statistics.smoothedRTT))
+  }
+
+  func session(_ session: SessionCore, opened stream: StreamCore) {
+    totals.flows += 1
+    totals.flowsOpen += 1
+    let flow = IncomingFlow(
+      stream: stream, services: targets, loop: loop, connect: connect
+    ) { [weak self, weak session] report in
+      if let session { self?.flowEnded(session, report) }
+    }
+    sessions[ObjectIdentifier(session)]?.flows[flow.number] = flow
+    onEvent(.flowOpened(number: flow.number))
+    if isDraining {
+      flow.abort(code: TunnelCode.sessionEnding)
+    } else {
+      flow.start()
+    }
+  }
+
+  func session(_ session: SessionCore, saidGoodbye reason: String) {
+    onEvent(.peerDraining(reason: reason))
+  }
+
+  func sessionAllowsFlows(_ session: SessionCore) {}
+
+  func session(_ session: SessionCore, ended error: QuicError) {
+    guard let admitted = sessions[ObjectIdentifier(session)] else { return }
+    // The flows hear of it first, each through its own stream.
+    for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+    sessions[ObjectIdentifier(session)] = nil
+    let remote = session.connection.currentPath.remote
+    if admitted.isOpen {
+      totals.sessionsOpen -= 1
+      totals.connection = session.connection.statistics
+      onEvent(.sessionEnded(peer: session.connection.peer, remote: remote, reason: error))
+    } else {
+      onEvent(.sessionRefused(remote: remote, reason: error))
+    }
+  }
+}
+
+extension TunnelTotals {
+  /// Adds a flow that ended.
+  mutating func note(_ report: FlowReport) {
+    bytesSent += report.bytesSent
+    bytesReceived += report.bytesReceived
+    if case .targetRefused = report.ending { flowsRefused += 1 }
+    switch report.ending {
+    case .finished, .remoteReset, .localFailure: break
+    case .targetRefused, .targetUnreachable, .sessionLost, .rejected: flowsFailed += 1
+    }
+  }
+}

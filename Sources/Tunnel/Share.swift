@@ -1,0 +1,125 @@
+internal import HolePunch
+public import QuicTransport
+
+/// A local service, offered to whoever holds its ticket.
+///
+///     let share = try await Share.open(configuration, loop: loop) { event in ... }
+///     print(share.ticket.text)
+///     ...
+///     await share.drain(within: .seconds(30))
+public actor Share {
+  /// The invitation for the connecting side. As secret as a password.
+  public nonisolated let ticket: Ticket
+  /// The UDP address that peers reach us at.
+  public nonisolated let localAddress: SocketAddress
+
+  private let loop: EpollLoop
+  private let core: ShareCore
+
+  public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    loop.asUnownedSerialExecutor()
+  }
+
+  /// What to share and how.
+  public struct Configuration: Sendable {
+    public var identity: Identity
+    /// The service's addresses, tried in order for each flow. See `HostResolver`.
+    public var target: [SocketAddress]
+    /// The UDP address to listen on; `SocketAddress.any` with port 0 for a free port of both
+    /// families.
+    public var listenAddress: SocketAddress
+    /// What tickets prove (`Ticket.capabilityCount` bytes). A fresh one makes earlier tickets
+    /// worthless; one derived from the identity keeps them valid.
+    public var capability: SecretBytes
+    public var session: SessionSettings
+
+    public init(
+      identity: Identity, target: [SocketAddress], listenAddress: SocketAddress,
+      capability: SecretBytes, session: SessionSettings
+    ) {
+      self.capability = capability
+      self.identity = identity
+      self.target = target
+      self.listenAddress = listenAddress
+      self.session = session
+    }
+  }
+
+  /// Listens and returns at once; sessions are reported by `onEvent`, on the loop.
+  ///
+  /// - Throws: `.cannotBind`, `.configuration`.
+  public static func open(
+    _ configuration: Configuration, loop: EpollLoop,
+    onEvent: @escaping @Sendable (TunnelEvent) -> Void
+  ) async throws(TunnelError) -> Share {
+    try await Opener(loop: loop).open(configuration, onEvent: onEvent)
+  }
+
+  /// Sums so far.
+  public var statistics: TunnelTotals { core.statistics }
+
+  /// Takes no more sessions and flows, and returns when those that are open have ended or `grace`
+  /// is over. Call `close` next.
+  public func drain(within grace: Duration) async {
+    let loop = self.loop
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      let once = Once(continuation, loop: loop, deadline: loop.now + grace)
+      core.drain { once.resume() }
+    }
+  }
+
+  /// Whether something accepts connections at the target right now: 0, or the `errno` of trying.
+  public func probeTarget() async -> Int32 {
+    await withCheckedContinuation { continuation in
+      core.probeTarget { continuation.resume(returning: $0) }
+    }
+  }
+
+  /// Ends every session; peers are told.
+  public func close() {
+    core.close()
+  }
+
+  private init(loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, core: ShareCore) {
+    self.loop = loop
+    self.ticket = ticket
+    self.localAddress = localAddress
+    self.core = core
+  }
+
+  /// Sets a share up on the loop, before the actor that owns it exists.
+  private actor Opener {
+    private let loop: EpollLoop
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(loop: EpollLoop) {
+      self.loop = loop
+    }
+
+    func open(
+      _ configuration: Configuration, onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    ) throws(TunnelError) -> Share {
+      let identity = configuration.identity
+      let port = configuration.target.first?.port ?? 0
+      let (endpoint, socket) = try Endpoint.open(
+        loop: loop, identity: identity, settings: configuration.session,
+        binding: configuration.listenAddress, acceptsConnections: true)
+      let candidates = HostCandidates.gather(
+        addresses: NetworkInterfaces.addresses(), socket: socket.localAddress,
+        hasIPv6: !socket.localAddress.isIPv4, count: Ticket.addressesMax)
+      let ticket = Ticket(
+        identity: identity.publicKey, capability: configuration.capability, port: port,
+        addresses: candidates.map(\.address))
+      let loop = self.loop
+      let core = ShareCore(
+        endpoint: endpoint, loop: loop, capability: ticket.capability,
+        target: configuration.target, port: port,
+        connect: { address throws(RuntimeError) in
+          try TCPSocket.connect(loop: loop, to: address)
+        }, onEvent: onEvent)
+      return Share(
+        loop: loop, ticket: ticket, localAddress: socket.localAddress, core: core)
+    }
+  }
+}

@@ -1,0 +1,172 @@
+public import QuicTransport
+
+/// An invitation to a share: whom to reach, where, and the right to use it.
+///
+/// Printed as `qtun1` and base32 of:
+///
+///     flags (1 byte, zero)
+///     identity (32 bytes)
+///     capability (16 bytes)
+///     port to listen on by default (2 bytes)
+///     addresses: count (1 byte), each: family 4 or 6, 4 or 16 bytes, port (2 bytes)
+///     checksum: the first 4 bytes of SHA-256 over all of the above
+///
+/// Whoever holds a ticket may connect, so it is as secret as a password.
+public struct Ticket: Sendable {
+  /// The sharing node; the connecting side accepts no other.
+  public var identity: PublicKey
+  /// Proves the right to connect.
+  public var capability: SecretBytes
+  /// The shared service's port: what `qtun connect` listens on unless told otherwise.
+  public var port: UInt16
+  /// Where the node may be reached, best first, `addressesMax` at most.
+  public var addresses: [SocketAddress]
+
+  public init(
+    identity: PublicKey, capability: SecretBytes, port: UInt16, addresses: [SocketAddress]
+  ) {
+    precondition(capability.count == Self.capabilityCount)
+    self.identity = identity
+    self.capability = capability
+    self.port = port
+    self.addresses = Array(addresses.prefix(Self.addressesMax))
+  }
+
+  public static let capabilityCount = 16
+  /// More would make tickets unwieldy and dialling slow.
+  public static let addressesMax = 8
+  static let prefix = "qtun1"
+  private static let checksumCount = 4
+
+  /// A fresh random capability of 128 bits.
+  public static func makeCapability() -> SecretBytes {
+    SecretBytes(Crypto.random(capabilityCount))
+  }
+
+  /// The capability that `identity` gives for `service`, the same every time: tickets stay valid
+  /// when the share is started again.
+  public static func makeCapability(of identity: Identity, service: String) -> SecretBytes {
+    identity.deriveSecret("qtun capability", context: service).withBytes {
+      SecretBytes($0.prefix(capabilityCount))
+    }
+  }
+
+  /// The ticket as text.
+  public var text: String {
+    var writer = WireWriter()
+    writer.byte(0)
+    writer.raw(identity.bytes)
+    capability.withBytes { writer.raw($0) }
+    writer.uint16(port)
+    writer.byte(UInt8(addresses.count))
+    for address in addresses {
+      if let ipv4 = address.ipv4 {
+        writer.byte(4)
+        writer.uint16(UInt16(ipv4 >> 16))
+        writer.uint16(UInt16(truncatingIfNeeded: ipv4))
+      } else {
+        writer.byte(6)
+        writer.uint64(address.high)
+        writer.uint64(address.low)
+      }
+      writer.uint16(address.port)
+    }
+    writer.raw(Crypto.sha256(writer.bytes).prefix(Self.checksumCount))
+    return Self.prefix + Base32.encode(writer.bytes)
+  }
+
+  /// Reads a ticket; surrounding white space is ignored.
+  public init(_ text: String) throws(TicketError) {
+    let text = text.trimmingSpace()
+    guard text.lowercased().hasPrefix(Self.prefix) else { throw .foreign }
+    let body = text.dropFirst(Self.prefix.count)
+    if let index = body.firstIndex(where: { !$0.isBase32 }) {
+      let position = text.distance(from: text.startIndex, to: index) + 1
+      throw .character(body[index], position: position)
+    }
+    guard let bytes = Base32.decode(body), bytes.count > Self.checksumCount else {
+      throw .truncated
+    }
+    let content = Array(bytes.dropLast(Self.checksumCount))
+    let isIntact = Crypto.sha256(content).prefix(Self.checksumCount)
+      .elementsEqual(bytes.suffix(Self.checksumCount))
+    guard isIntact else {
+      throw Self.isShort(content) ? .truncated : .mistyped
+    }
+    try self.init(content: content)
+  }
+
+  private init(content: [UInt8]) throws(TicketError) {
+    var reader = WireReader(content)
+    guard let flags = reader.byte() else { throw .truncated }
+    guard flags == 0 else { throw .newer }
+    guard let key = reader.raw(PublicKey.byteCount), let identity = PublicKey(key),
+      let capability = reader.raw(Self.capabilityCount), let port = reader.uint16(),
+      let count = reader.byte(), count <= Self.addressesMax
+    else { throw .mistyped }
+    var addresses: [SocketAddress] = []
+    for _ in 0..<count {
+      guard let address = Self.readAddress(&reader) else { throw .mistyped }
+      addresses.append(address)
+    }
+    guard reader.count == 0 else { throw .newer }
+    self.init(
+      identity: identity, capability: SecretBytes(capability), port: port, addresses: addresses)
+  }
+
+  private static func readAddress(_ reader: inout WireReader) -> SocketAddress? {
+    switch reader.byte() {
+    case 4:
+      guard let upper = reader.uint16(), let lower = reader.uint16(), let port = reader.uint16()
+      else { return nil }
+      return SocketAddress(ipv4: UInt32(upper) << 16 | UInt32(lower), port: port)
+    case 6:
+      guard let high = reader.uint64(), let low = reader.uint64(), let port = reader.uint16()
+      else { return nil }
+      return SocketAddress(high: high, low: low, port: port)
+    default: return nil
+    }
+  }
+
+  /// Whether the content ends before the addresses that it announces: the sign of a cut-off copy
+  /// rather than of a typing mistake.
+  private static func isShort(_ content: [UInt8]) -> Bool {
+    let fixed = 1 + PublicKey.byteCount + capabilityCount + 2 + 1
+    guard content.count >= fixed else { return true }
+    // The last four bytes of the copy were taken for the checksum.
+    var reader = WireReader(content[fixed...])
+    for _ in 0..<min(content[fixed - 1], UInt8(addressesMax)) where readAddress(&reader) == nil {
+      return true
+    }
+    return false
+  }
+}
+
+/// What is wrong with the text of a ticket.
+public enum TicketError: Error, Equatable, Sendable {
+  /// It does not begin as a ticket does.
+  case foreign
+  /// A character that no ticket has, and its position, counted from 1.
+  case character(Character, position: Int)
+  /// Its end is missing.
+  case truncated
+  /// The checksum does not match.
+  case mistyped
+  /// It is of a later version of qtun.
+  case newer
+}
+
+extension Character {
+  fileprivate var isBase32: Bool {
+    ("a"..."z").contains(self) || ("A"..."Z").contains(self) || ("2"..."7").contains(self)
+  }
+}
+
+extension String {
+  fileprivate func trimmingSpace() -> String {
+    var text = Substring(self)
+    while text.first?.isWhitespace == true { text.removeFirst() }
+    while text.last?.isWhitespace == true { text.removeLast() }
+    return String(text)
+  }
+}

@@ -1,0 +1,40 @@
+public import QuicTransport
+
+/// Why a tunnel did not come about, or ended.
+public enum TunnelError: Error, Sendable {
+  /// A local address cannot be listened on.
+  case cannotBind(SocketAddress, RuntimeError)
+  /// None of the ticket's addresses answered.
+  case unreachable([SocketAddress])
+  /// The peer does not accept the ticket, or us; in its own words.
+  case refused(String)
+  /// Somebody else answers at the ticket's address.
+  case identityMismatch(expected: PublicKey, actual: PublicKey)
+  /// The peer speaks another protocol or version.
+  case incompatible(String)
+  /// The peer ended the session, with its reason.
+  case ended(String)
+  /// The session was lost.
+  case lost(QuicError)
+  case configuration(String)
+  case system(RuntimeError)
+
+  init(_ error: QuicError) {
+    switch error {
+    case .configuration(let reason): self = .configuration(reason)
+    case .system(let error): self = .system(error)
+    case .identityMismatch(let expected, let actual):
+      self = .identityMismatch(expected: expected, actual: actual)
+    case .rejectedByPeer: self = .refused("it does not accept our identity")
+    case .peerRejected(let reason): self = .incompatible(reason)
+    case .protocolMismatch, .versionMismatch: self = .incompatible(error.description)
+    case .application(TunnelCode.notAuthorized, true, let reason): self = .refused(reason)
+    case .application(TunnelCode.versionUnsupported, true, let reason):
+      self = .incompatible(reason)
+    case .application(TunnelCode.done, _, let reason),
+      .application(TunnelCode.shuttingDown, _, let reason):
+      self = .ended(reason)
+    default: self = .lost(error)
+    }
+  }
+}

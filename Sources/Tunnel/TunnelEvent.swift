@@ -1,0 +1,39 @@
+public import QuicTransport
+
+/// What a share or a link tells its owner while it runs. The library itself prints nothing.
+public enum TunnelEvent: Sendable {
+  /// A session is open.
+  case sessionOpened(peer: PublicKey?, path: NetworkPath, rtt: Duration)
+  /// A session that was open ended.
+  case sessionEnded(peer: PublicKey?, remote: SocketAddress, reason: QuicError)
+  /// A peer was not let in, or gave up before it was.
+  case sessionRefused(remote: SocketAddress, reason: QuicError)
+  case flowOpened(number: Int64)
+  case flowEnded(FlowReport)
+  /// A local connection was closed because the peer allows no more flows for now.
+  case flowLimitReached
+  /// The peer takes no new flows.
+  case peerDraining(reason: String)
+}
+
+/// The sums of a share or link since it began.
+public struct TunnelTotals: Sendable {
+  /// Sessions open now, and in all.
+  public var sessionsOpen = 0
+  public var sessions = 0
+  public var flowsOpen = 0
+  public var flows = 0
+  /// Flows that never reached the target or lost their session.
+  public var flowsFailed = 0
+  /// Those of them that the target refused.
+  public var flowsRefused = 0
+  /// Bytes of local programs that went to the peers, and back.
+  public var bytesSent: UInt64 = 0
+  public var bytesReceived: UInt64 = 0
+  /// Of the session that was opened last.
+  public var connection = ConnectionStatistics()
+  /// Its path, while there is one.
+  public var path: NetworkPath?
+
+  public init() {}
+}

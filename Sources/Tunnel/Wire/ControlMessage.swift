@@ -1,0 +1,116 @@
+/// What the two ends of a session say to each other on its control stream, the first bidirectional
+/// stream of the client. docs/protocol.md has the bytes and test vectors.
+///
+///     message: type (varint), length (varint), body (length bytes)
+///
+/// A receiver skips types that it does not know and ignores what follows the fields it knows, so
+/// that later versions can add both.
+enum ControlMessage: Equatable {
+  case hello(Hello)
+  case welcome(Welcome)
+  case goodbye(Goodbye)
+  /// A message of a later version.
+  case unknown(type: UInt64)
+
+  /// The client's first message: what it speaks and that it holds the ticket's capability.
+  struct Hello: Equatable {
+    var version: UInt64
+    /// Optional abilities, one bit each; none is defined yet.
+    var capabilities: UInt64
+    /// HMAC-SHA-256 over the TLS exporter, keyed by the ticket's secret.
+    var proof: [UInt8]
+  }
+
+  /// The server's answer: the session is open.
+  struct Welcome: Equatable {
+    var version: UInt64
+    var capabilities: UInt64
+    var services: [Service]
+  }
+
+  /// Something that the sharing side offers.
+  struct Service: Equatable {
+    var name: String
+    /// The port to listen on at the connecting side, unless its user says otherwise.
+    var port: UInt16
+  }
+
+  /// The sender opens and accepts no more flows; those that are open may finish.
+  struct Goodbye: Equatable {
+    var reason: String
+  }
+
+  /// The longest body of any message. Enough for 64 services; a stranger cannot make us hold more.
+  static let bodyMax = 16 * 1024
+  static let servicesMax = 64
+  static let nameMax = 255
+  private static let reasonMax = 512
+
+  var encoded: [UInt8] {
+    var body = WireWriter()
+    let type: UInt64
+    switch self {
+    case .hello(let hello):
+      type = 1
+      body.varint(hello.version)
+      body.varint(hello.capabilities)
+      body.prefixed(hello.proof)
+    case .welcome(let welcome):
+      type = 2
+      body.varint(welcome.version)
+      body.varint(welcome.capabilities)
+      body.varint(UInt64(welcome.services.count))
+      for service in welcome.services {
+        body.prefixed(Array(service.name.utf8))
+        body.uint16(service.port)
+      }
+    case .goodbye(let goodbye):
+      type = 3
+      body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
+    case .unknown(let unknown):
+      type = unknown
+    }
+    var message = WireWriter()
+    message.varint(type)
+    message.prefixed(body.bytes)
+    return message.bytes
+  }
+
+  /// Decodes the body of one message; nil if it is malformed.
+  init?(type: UInt64, body: [UInt8]) {
+    var reader = WireReader(body)
+    let message: ControlMessage?
+    switch type {
+    case 1: message = Self.hello(&reader)
+    case 2: message = Self.welcome(&reader)
+    case 3:
+      message = reader.prefixed(max: Self.reasonMax).map {
+        .goodbye(Goodbye(reason: String(decoding: $0, as: UTF8.self)))
+      }
+    default: message = .unknown(type: type)
+    }
+    guard let message else { return nil }
+    self = message
+  }
+
+  private static func hello(_ reader: inout WireReader) -> ControlMessage? {
+    guard let version = reader.varint(), let capabilities = reader.varint(),
+      let proof = reader.prefixed(max: 64)
+    else { return nil }
+    return .hello(Hello(version: version, capabilities: capabilities, proof: Array(proof)))
+  }
+
+  private static func welcome(_ reader: inout WireReader) -> ControlMessage? {
+    guard let version = reader.varint(), let capabilities = reader.varint(),
+      let count = reader.varint(), count <= UInt64(servicesMax)
+    else { return nil }
+    var services: [Service] = []
+    for _ in 0..<count {
+      guard let name = reader.prefixed(max: nameMax), let port = reader.uint16() else {
+        return nil
+      }
+      services.append(Service(name: String(decoding: name, as: UTF8.self), port: port))
+    }
+    return .welcome(Welcome(version: version, capabilities: capabilities, services: services))
+  }
+}

@@ -1,0 +1,25 @@
+/// The application error codes of `qtun/1`, in CONNECTION_CLOSE and in RESET_STREAM and
+/// STOP_SENDING. They are part of the protocol: numbers are never reused.
+enum TunnelCode {
+  // Connection
+  static let done: UInt64 = 0x00
+  static let protocolViolation: UInt64 = 0x01
+  static let versionUnsupported: UInt64 = 0x02
+  /// The capability proof is missing or wrong.
+  static let notAuthorized: UInt64 = 0x03
+  static let helloTimeout: UInt64 = 0x04
+  static let shuttingDown: UInt64 = 0x05
+  /// Another address answered first; this connection is not needed.
+  static let superfluous: UInt64 = 0x06
+
+  // Stream
+  /// The local connection was reset, or its program vanished.
+  static let localReset: UInt64 = 0x100
+  /// Nothing listens at the target.
+  static let targetRefused: UInt64 = 0x101
+  /// The target could not be reached.
+  static let targetUnreachable: UInt64 = 0x102
+  static let unknownService: UInt64 = 0x103
+  static let malformedHeader: UInt64 = 0x104
+  static let sessionEnding: UInt64 = 0x105
+}

@@ -1,0 +1,297 @@
+/// Turns a command line into an `Invocation`, or into everything that is wrong with it.
+///
+///     words -> Tokenizer -> which command? -> does each option belong, is each value right?
+///           -> binding to typed settings
+struct CommandLineParser {
+  private let environment: Environment
+  private var complaints: [Complaint] = []
+  private var options: [(spec: OptionSpec, value: String?)] = []
+  private var words: [Tokenizer.Word] = []
+
+  /// Reads a command line, without the program's name.
+  static func parse(
+    _ arguments: [String], environment: Environment
+  ) throws(UsageError) -> Invocation {
+    var parser = CommandLineParser(environment: environment)
+    return try parser.parse(arguments)
+  }
+
+  private init(environment: Environment) {
+    self.environment = environment
+  }
+
+  private mutating func parse(_ arguments: [String]) throws(UsageError) -> Invocation {
+    let tokens = Tokenizer(arguments, specs: Grammar.allOptions)
+    (options, words, complaints) = (tokens.options, tokens.words, tokens.complaints)
+    let command = takeCommand()
+    // Who asks for help gets it, whatever else is wrong.
+    if count(Grammar.showHelp) > 0, words.isEmpty || command != nil {
+      return Invocation(settings: globalSettings(), action: .help(helpPage(for: command)))
+    }
+    if count(Grammar.showVersion) > 0, complaints.isEmpty {
+      return Invocation(settings: globalSettings(), action: .version)
+    }
+    if arguments.isEmpty {
+      return Invocation(settings: globalSettings(), action: .usage)
+    }
+    guard let command else {
+      if words.isEmpty {
+        complaints.append(
+          Complaint(cause: "there is no command", fix: "begin with one, such as `qtun share 3000`"))
+      }
+      throw usageError(command: nil)
+    }
+    if words.count > command.arguments.count { words.removeAll(where: \.isDoubtful) }
+    checkOptions(of: command)
+    checkConflicts()
+    let action = bind(command)
+    guard complaints.isEmpty, let action else { throw usageError(command: command.name) }
+    return Invocation(settings: globalSettings(), action: action)
+  }
+}
+
+// MARK: - Checks
+
+extension CommandLineParser {
+  /// Takes the command's name out of the words; what remains are its arguments.
+  private mutating func takeCommand() -> CommandSpec? {
+    let index = words.firstIndex { word in
+      !word.isDoubtful || Grammar.command(named: word.text) != nil
+    }
+    guard let index else { return nil }
+    if let command = Grammar.command(named: words[index].text) {
+      words.removeSubrange(...index)  // doubtful words in front belong to unknown options
+      return command
+    }
+    let written = words[index].text
+    let nearest = Spelling.nearest(to: written, among: Grammar.commands.map(\.name))
+    complaints.append(
+      Complaint(
+        cause: "\(ValueProblem.shown(written)) is not a command",
+        fix: nearest.map { "did you mean \($0)?" } ?? suggestedCommand(for: written)))
+    return nil
+  }
+
+  /// For those who begin with what belongs behind the command.
+  private func suggestedCommand(for word: String) -> String {
+    if word.hasPrefix("qtun1") { return "did you mean `qtun connect TICKET`?" }
+    if (try? HostPort.parse(word, rule: .service)) != nil {
+      return "did you mean `qtun share \(word)`?"
+    }
+    return "choose one of \(Grammar.commands.map(\.name).joined(separator: ", "))"
+  }
+
+  private mutating func checkOptions(of command: CommandSpec) {
+    var seen: Set<String> = []
+    for (spec, value) in options {
+      let isFirst = seen.insert(spec.long).inserted
+      guard command.allOptions.contains(where: { $0.long == spec.long }) else {
+        if isFirst { complaints.append(misplaced(spec, in: command)) }
+        continue
+      }
+      if let value { check(value, of: spec, named: "--\(spec.long)") }
+      if !isFirst, !spec.isRepeatable {
+        complaints.append(
+          Complaint(cause: "--\(spec.long) is given more than once", fix: "keep one of them"))
+      }
+    }
+    for spec in command.options where !seen.contains(spec.long) {
+      if let name = spec.environment, let value = environment[name] {
+        check(value, of: spec, named: name)
+      }
+    }
+  }
+
+  private mutating func check(_ value: String, of spec: OptionSpec, named name: String) {
+    do throws(ValueProblem) {
+      try spec.check(value)
+    } catch {
+      complaints.append(Complaint(cause: "\(name): \(error.cause)", fix: error.fix))
+    }
+  }
+
+  private func misplaced(_ spec: OptionSpec, in command: CommandSpec) -> Complaint {
+    let owners = Grammar.commands.filter { $0.options.contains { $0.long == spec.long } }
+    return Complaint(
+      cause: "--\(spec.long) does not go with `qtun \(command.name)`",
+      fix: "leave it out; it goes with \(owners.map(\.name).joined(separator: " and "))")
+  }
+
+  private mutating func checkConflicts() {
+    if count(Grammar.verbose) > 0, count(Grammar.quiet) > 0 {
+      complaints.append(
+        Complaint(cause: "--verbose and --quiet contradict each other", fix: "keep one of them"))
+    }
+  }
+
+  /// Matches the words with the arguments, checks each, and complains about missing and spare ones.
+  private mutating func checkArguments(_ arguments: [ArgumentSpec], of command: CommandSpec) {
+    for (word, argument) in zip(words, arguments) {
+      do throws(ValueProblem) {
+        try argument.check(word.text)
+      } catch {
+        complaints.append(Complaint(cause: "\(argument.name): \(error.cause)", fix: error.fix))
+      }
+    }
+    for argument in arguments.dropFirst(words.count) where !argument.isOptional {
+      complaints.append(
+        Complaint(
+          cause: "\(argument.name) is missing",
+          fix: "write `\(command.synopsis)`, such as `\(command.examples[0].line)`"))
+    }
+    for word in words.dropFirst(arguments.count) {
+      complaints.append(
+        Complaint(
+          cause: "\(ValueProblem.shown(word.text)) is one word too many", fix: "leave it out"))
+    }
+  }
+
+  private func usageError(command: String?) -> UsageError {
+    let settings = globalSettings()
+    return UsageError(
+      complaints: complaints, command: command,
+      wantsJSON: settings.isJSON || settings.logFormat == .json)
+  }
+}
+
+// MARK: - Binding
+
+extension CommandLineParser {
+  /// The typed action; nil where a complaint has been made about what it needs.
+  private mutating func bind(_ command: CommandSpec) -> Invocation.Action? {
+    switch command.name {
+    case "share": return bindShare(command)
+    case "connect": return bindConnect(command)
+    case "keygen":
+      checkArguments(command.arguments, of: command)
+      guard let file = keyFile(Grammar.out) else { return nil }
+      return .keygen(KeygenSettings(file: file, overwrites: count(Grammar.force) > 0))
+    case "version":
+      checkArguments(command.arguments, of: command)
+      return .version
+    default:
+      checkArguments(command.arguments, of: command)
+      return bindHelp()
+    }
+  }
+
+  private mutating func bindShare(_ command: CommandSpec) -> Invocation.Action? {
+    checkArguments(command.arguments, of: command)
+    let session = sessionSettings()
+    guard let session, let target = argument(Grammar.target, at: 0) else { return nil }
+    return .share(
+      ShareSettings(target: target, listen: value(of: Grammar.listen), session: session))
+  }
+
+  private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
+    let session = sessionSettings()
+    let first = words.first?.text
+    let firstIsAddress = first.map(looksLikeAddress) ?? false
+    let ticket: TicketSource
+    if first == nil || firstIsAddress, let held = environment["QTUN_TICKET"] {
+      ticket = .environment(held)
+      checkArguments([Grammar.localAddress.spec], of: command)
+    } else if let first, !firstIsAddress {
+      ticket = first == "-" ? .standardInput : .argument(first)
+      checkArguments(command.arguments, of: command)
+      words.removeFirst()
+    } else {
+      complaints.append(
+        Complaint(
+          cause: first.map { "\(ValueProblem.shown($0)) is not a ticket" } ?? "TICKET is missing",
+          fix: "give the line that `qtun share` printed, `-` to read it from standard input, or "
+            + "set QTUN_TICKET"))
+      return nil
+    }
+    guard let session else { return nil }
+    let listen = argument(Grammar.localAddress, at: 0)
+    return .connect(ConnectSettings(ticket: ticket, listen: listen, session: session))
+  }
+
+  /// Whether a word can only be meant as an address: no ticket is a number or has a colon.
+  private func looksLikeAddress(_ word: String) -> Bool {
+    word.contains(":") || (!word.isEmpty && word.utf8.allSatisfy { (48...57).contains($0) })
+  }
+
+  private mutating func bindHelp() -> Invocation.Action? {
+    guard let name = words.first?.text else { return .help(.overview) }
+    if let page = HelpPage(named: name) { return .help(page) }
+    let nearest = Spelling.nearest(to: name, among: HelpPage.names)
+    complaints.append(
+      Complaint(
+        cause: "there is no help on \(ValueProblem.shown(name))",
+        fix: nearest.map { "did you mean `qtun help \($0)`?" }
+          ?? "choose one of \(HelpPage.names.joined(separator: ", "))"))
+    return nil
+  }
+
+  /// The page for `-h`: of the topic, of the command, or the list of commands.
+  private func helpPage(for command: CommandSpec?) -> HelpPage {
+    guard let command else { return .overview }
+    let isHelpOnTopic = command.name == "help" && !words.isEmpty
+    return HelpPage(named: isHelpOnTopic ? words[0].text : command.name) ?? .overview
+  }
+
+  private mutating func sessionSettings() -> SessionSettings? {
+    let keylogFile = environment["SSLKEYLOGFILE"]
+    if count(Grammar.insecureKeylog) > 0, keylogFile == nil {
+      complaints.append(
+        Complaint(
+          cause: "--insecure-keylog is given, but SSLKEYLOGFILE is not set",
+          fix: "set it to the file for the secrets, or leave the flag out"))
+    }
+    guard let identityFile = keyFile(Grammar.identity) else { return nil }
+    var session = SessionSettings(identityFile: identityFile)
+    if let congestion = value(of: Grammar.congestion) { session.congestion = congestion }
+    if let idleTimeout = value(of: Grammar.idleTimeout) { session.idleTimeout = idleTimeout }
+    if count(Grammar.insecureKeylog) > 0 { session.keylogFile = keylogFile }
+    return session
+  }
+
+  /// The option's file, or the place where the identity lives by the XDG base directory rules.
+  private mutating func keyFile(_ option: Option<String>) -> String? {
+    if let file = value(of: option) ?? environment["QTUN_IDENTITY"] { return file }
+    if options.contains(where: { $0.spec.long == option.spec.long }) { return nil }
+    // The XDG rules tell programs to ignore a path that is not absolute.
+    if let base = environment["XDG_CONFIG_HOME"], base.hasPrefix("/") {
+      return "\(base)/qtun/identity"
+    }
+    if let home = environment["HOME"] { return "\(home)/.config/qtun/identity" }
+    complaints.append(
+      Complaint(
+        cause: "there is no place for the identity: HOME is not set",
+        fix: "give --\(option.spec.long) FILE"))
+    return nil
+  }
+
+  private func globalSettings() -> GlobalSettings {
+    var settings = GlobalSettings()
+    settings.isJSON = count(Grammar.json) > 0
+    settings.isQuiet = count(Grammar.quiet) > 0
+    settings.logFormat = value(of: Grammar.logFormat) ?? (settings.isJSON ? .json : .text)
+    switch count(Grammar.verbose) {
+    case 0: settings.logLevel = settings.isQuiet ? .warning : .info
+    case 1: settings.logLevel = .debug
+    default: settings.logLevel = .trace
+    }
+    return settings
+  }
+
+  private func count(_ flag: Flag) -> Int {
+    options.count { $0.spec.long == flag.spec.long }
+  }
+
+  /// The value, from the command line or the environment; nil where it is absent, or wrong and
+  /// complained about already.
+  private func value<Value>(of option: Option<Value>) -> Value? {
+    let given = options.last { $0.spec.long == option.spec.long }?.value
+    let text = given ?? option.spec.environment.flatMap { environment[$0] }
+    return text.flatMap { try? option.parser.parse($0) }
+  }
+
+  /// The argument at a place; nil where it is absent, or wrong and complained about already.
+  private func argument<Value>(_ argument: Argument<Value>, at index: Int) -> Value? {
+    guard words.indices.contains(index) else { return nil }
+    return try? argument.parser.parse(words[index].text)
+  }
+}

@@ -1,0 +1,26 @@
+/// One command of `qtun`: what it takes, and what its help page says.
+struct CommandSpec: Sendable {
+  /// Its name, the first word.
+  let name: String
+  /// One clause for the list of commands.
+  let summary: String
+  /// Paragraphs for its help page.
+  let description: [String]
+  /// Its words, in order.
+  let arguments: [ArgumentSpec]
+  /// Its own options; the global ones come on top.
+  let options: [OptionSpec]
+  /// Command lines to learn from, each with what it does; a test parses them all.
+  let examples: [(line: String, meaning: String)]
+
+  /// The command with its arguments on one line, such as `qtun share [HOST:]PORT [options]`.
+  var synopsis: String {
+    var words = ["qtun", name]
+    words += arguments.map { $0.isOptional ? "[\($0.name)]" : $0.name }
+    if !options.isEmpty { words.append("[options]") }
+    return words.joined(separator: " ")
+  }
+
+  /// The options that belong to it, the global ones last.
+  var allOptions: [OptionSpec] { options + Grammar.globalOptions }
+}

@@ -1,0 +1,27 @@
+import Glibc
+
+/// The environment variables of a run, injected so that tests choose them.
+struct Environment: Sendable {
+  private let lookup: @Sendable (String) -> String?
+
+  /// An environment of exactly these variables.
+  init(_ variables: [String: String]) {
+    lookup = { variables[$0] }
+  }
+
+  private init(lookup: @escaping @Sendable (String) -> String?) {
+    self.lookup = lookup
+  }
+
+  /// The variables of this process; nothing in qtun changes them.
+  static let process = Environment { name in
+    guard let value = getenv(name) else { return nil }
+    return String(cString: value)
+  }
+
+  /// The value of a variable; an empty one counts as not set, which is how shells clear them.
+  subscript(name: String) -> String? {
+    guard let value = lookup(name), !value.isEmpty else { return nil }
+    return value
+  }
+}

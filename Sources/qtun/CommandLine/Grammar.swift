@@ -1,0 +1,169 @@
+/// The command line of `qtun`, declared once: the parser and the help pages both read it here.
+enum Grammar {
+  /// Every command, in the order of the help page.
+  static let commands = [share, connect, keygen, version, help]
+
+  /// The options that every command takes.
+  static let globalOptions = [
+    verbose.spec, quiet.spec, logFormat.spec, json.spec, showHelp.spec, showVersion.spec,
+  ]
+
+  /// Every option once, for the tokenizer, which must know them before it knows the command.
+  static let allOptions: [OptionSpec] = {
+    var seen: Set<String> = []
+    return (globalOptions + commands.flatMap(\.options)).filter { seen.insert($0.long).inserted }
+  }()
+
+  /// The command of that name.
+  static func command(named name: String?) -> CommandSpec? {
+    commands.first { $0.name == name }
+  }
+}
+
+// MARK: - Options
+
+extension Grammar {
+  /// Raises the log level.
+  static let verbose = Flag(
+    "verbose", short: "v", help: "log each flow and change of state; -vv logs each packet")
+  /// Lowers the log level and hides the status line.
+  static let quiet = Flag("quiet", short: "q", help: "log warnings and errors only")
+  /// Chooses the form of log lines.
+  static let logFormat = Option(
+    "log-format", "text|json", ValueParser<LogFormat>.choice, default: "text, or json with --json",
+    help: "form of the log lines on standard error")
+  /// Makes results readable by machines.
+  static let json = Flag(
+    "json", help: "print results on standard output as JSON, one object per line")
+  /// Shows a help page.
+  static let showHelp = Flag("help", short: "h", help: "show the help page of a command")
+  /// Shows the version.
+  static let showVersion = Flag("version", help: "show the version, like `qtun version`")
+
+  /// The UDP address of a share.
+  static let listen = Option(
+    "listen", short: "l", "[ADDR:]PORT", .hostPort(.publicListener),
+    default: "every address, a free port", help: "UDP address to await peers at")
+  /// The key file.
+  static let identity = Option(
+    "identity", short: "i", "FILE", .path, default: "~/.config/qtun/identity",
+    environment: "QTUN_IDENTITY", help: "file with the private key; made on first use")
+  /// The congestion controller.
+  static let congestion = Option(
+    "congestion", "cubic|bbr", ValueParser<CongestionControl>.choice,
+    default: SessionSettings.congestionDefault.rawValue,
+    help: "how fast to send: bbr suits long or lossy paths")
+  /// When to give up a silent peer.
+  static let idleTimeout = Option(
+    "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
+    default: Format.exact(SessionSettings.idleTimeoutDefault),
+    help: "end a session after such a silence of the peer")
+  /// Allows secrets to be written for a packet analyser.
+  static let insecureKeylog = Flag(
+    "insecure-keylog",
+    help: "write the session's secrets to the file in SSLKEYLOGFILE; whoever reads it can "
+      + "decrypt the session")
+  /// Where a new key goes.
+  static let out = Option(
+    "out", short: "o", "FILE", .path, default: "the file that share and connect use",
+    help: "file to write the private key to")
+  /// Allows a key to be lost.
+  static let force = Flag(
+    "force", short: "f", help: "overwrite a file that exists; its key cannot be brought back")
+
+  /// What `share` and `connect` have in common.
+  private static let sessionOptions = [
+    identity.spec, congestion.spec, idleTimeout.spec, insecureKeylog.spec,
+  ]
+}
+
+// MARK: - Arguments
+
+extension Grammar {
+  /// The service to offer.
+  static let target = Argument(
+    "[HOST:]PORT", .hostPort(.service),
+    help: "the TCP service to offer; HOST is localhost where it is left out")
+  /// The invitation.
+  static let ticket = Argument(
+    "TICKET|-", .text, isOptional: true,
+    help: "the line that `qtun share` printed; `-` reads it from standard input, and where it is "
+      + "left out the variable QTUN_TICKET holds it")
+  /// The address to open.
+  static let localAddress = Argument(
+    "LISTEN", .hostPort(.localListener), isOptional: true,
+    help: "the TCP address to open, as [ADDR:]PORT; ADDR is 127.0.0.1 and PORT the shared "
+      + "service's where they are left out, and port 0 takes a free one")
+  /// The page to show.
+  static let topic = Argument(
+    "TOPIC", .text, isOptional: true, help: "a command, or one of the topics that `qtun help` lists"
+  )
+}
+
+// MARK: - Commands
+
+extension Grammar {
+  private static let share = CommandSpec(
+    name: "share",
+    summary: "offer a TCP service to whoever holds the ticket",
+    description: [
+      "Prints a ticket, the only line on standard output, and serves everyone who connects with "
+        + "it until the command is ended.",
+      "Ctrl-C or SIGTERM takes no new connections and finishes the open ones; a second signal "
+        + "ends at once.",
+    ],
+    arguments: [target.spec],
+    options: [listen.spec] + sessionOptions,
+    examples: [
+      ("qtun share 3000", "offer localhost:3000"),
+      (
+        "qtun share 192.168.1.20:22 --listen 4433", "offer another machine, await peers at UDP 4433"
+      ),
+    ])
+
+  private static let connect = CommandSpec(
+    name: "connect",
+    summary: "open a shared service on this machine",
+    description: [
+      "Listens on a local TCP address; each connection to it comes out at the shared service. "
+        + "The peer must prove the identity that the ticket names."
+    ],
+    arguments: [ticket.spec, localAddress.spec],
+    options: sessionOptions,
+    examples: [
+      ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
+      ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),
+      (
+        "qtun connect - 0.0.0.0:8080", "read the ticket from standard input, open it to the network"
+      ),
+    ])
+
+  private static let keygen = CommandSpec(
+    name: "keygen",
+    summary: "make an identity",
+    description: [
+      "Writes a new Ed25519 private key to a file that only its owner can read, and prints the "
+        + "fingerprint of its public half. `qtun share` does this by itself on first use."
+    ],
+    arguments: [],
+    options: [out.spec, force.spec],
+    examples: [("qtun keygen --out server.key", "make a key for a service")])
+
+  private static let version = CommandSpec(
+    name: "version",
+    summary: "print the versions of qtun, its protocol and its libraries",
+    description: ["Prints one line."],
+    arguments: [],
+    options: [],
+    examples: [("qtun version --json", "print it for a script")])
+
+  private static let help = CommandSpec(
+    name: "help",
+    summary: "explain a command or a topic",
+    description: ["Prints a help page on standard output."],
+    arguments: [topic.spec],
+    options: [],
+    examples: [
+      ("qtun help share", "explain a command"), ("qtun help exit-codes", "explain a topic"),
+    ])
+}

@@ -1,0 +1,85 @@
+/// The subjects beside the commands that have a help page.
+enum HelpTopic: String, CaseIterable, Sendable {
+  /// All commands with their arguments.
+  case commands
+  /// What a ticket is.
+  case tickets
+  /// What the exit status says.
+  case exitCodes = "exit-codes"
+  /// Which environment variables are read.
+  case environment
+  /// What is protected and what is not.
+  case security
+
+  /// One clause for the list of topics.
+  var summary: String {
+    switch self {
+    case .commands: "every command with its arguments"
+    case .tickets: "what a ticket is and how to hand it over"
+    case .exitCodes: "what the exit status says"
+    case .environment: "the environment variables that are read"
+    case .security: "what is protected, and what you must protect"
+    }
+  }
+
+  /// The page, without the last newline.
+  var text: String {
+    switch self {
+    case .commands:
+      return HelpPage.table(Grammar.commands.map { ($0.synopsis, $0.summary) })
+    case .exitCodes:
+      let codes = ExitCode.allCases.map { code in
+        ("\(code.rawValue)  \(code.name)", code.meaning)
+      }
+      return paragraphs(["The exit status of qtun:"]) + "\n\n" + HelpPage.table(codes)
+    case .environment:
+      return paragraphs(["The environment variables that qtun reads:"]) + "\n\n"
+        + HelpPage.table(Self.variables)
+    case .tickets:
+      return paragraphs(Self.ticketParagraphs)
+    case .security:
+      return paragraphs(Self.securityParagraphs)
+    }
+  }
+
+  private func paragraphs(_ texts: [String]) -> String {
+    texts.map { HelpPage.wrap($0, indent: 0).joined(separator: "\n") }.joined(separator: "\n\n")
+  }
+}
+
+// MARK: - Texts
+
+extension HelpTopic {
+  private static let variables = [
+    ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
+    ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
+    ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
+    ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
+    ("NO_COLOR", "set to anything: no colors"),
+    ("TERM", "dumb or not set: no colors and no status line"),
+  ]
+
+  private static let ticketParagraphs = [
+    "A ticket is one line that begins with qtun1. It names the identity of the share and the "
+      + "addresses to find it at, and it carries a capability, the right to use the share. A "
+      + "checksum finds slips of copying.",
+    "Whoever holds the ticket can use the share, so hand it over like a password. On a command "
+      + "line other users of the machine can see it: `qtun connect -` reads it from standard "
+      + "input, and QTUN_TICKET holds it too.",
+    "A ticket works for as long as the share keeps its identity and its addresses. Give `qtun "
+      + "share` a fixed port with --listen to keep a ticket across restarts.",
+  ]
+
+  private static let securityParagraphs = [
+    "Everything in the tunnel is encrypted with TLS 1.3 between the two ends. Each end has an "
+      + "Ed25519 key; the ticket pins the share's, and a peer that cannot prove it is refused with "
+      + "exit status 8 and both fingerprints.",
+    "You must protect the key file, which only its owner may read, and the ticket, which is the "
+      + "right to use the share. qtun writes neither to a log.",
+    "`qtun connect` opens an address on 127.0.0.1 unless you name another: every user and program "
+      + "of this machine can then reach the shared service. An address such as 0.0.0.0 lets the "
+      + "whole network in.",
+    "--insecure-keylog writes secrets that decrypt the session to a file. It is for debugging "
+      + "with a packet analyser and for nothing else.",
+  ]
+}

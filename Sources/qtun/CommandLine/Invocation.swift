@@ -1,0 +1,100 @@
+/// A command line that has been understood: what to do, with every value in its type.
+struct Invocation: Equatable, Sendable {
+  /// What holds for every command.
+  let settings: GlobalSettings
+  /// The command.
+  let action: Action
+
+  /// What to do.
+  enum Action: Equatable, Sendable {
+    /// Offer a service.
+    case share(ShareSettings)
+    /// Open a shared service.
+    case connect(ConnectSettings)
+    /// Make an identity.
+    case keygen(KeygenSettings)
+    /// Print versions.
+    case version
+    /// Print a help page on standard output; exit status 0.
+    case help(HelpPage)
+    /// Nothing was asked for: print the short usage on standard error; exit status 2.
+    case usage
+  }
+}
+
+/// What holds for every command.
+struct GlobalSettings: Equatable, Sendable {
+  /// The least important log lines to write.
+  var logLevel: LogLevel = .info
+  /// Whether no status line and no summary are wanted.
+  var isQuiet = false
+  /// The form of log lines.
+  var logFormat: LogFormat = .text
+  /// Whether results on standard output are JSON.
+  var isJSON = false
+}
+
+/// What `share` and `connect` have in common.
+struct SessionSettings: Equatable, Sendable {
+  /// The file with the private key.
+  var identityFile: String
+  /// The congestion controller.
+  var congestion: CongestionControl = congestionDefault
+  /// How long the peer may be silent.
+  var idleTimeout: Duration = idleTimeoutDefault
+  /// Where to write the session's secrets; nil unless the user allowed it.
+  var keylogFile: String?
+
+  /// The congestion controller where none is chosen.
+  static let congestionDefault = CongestionControl.cubic
+  /// The silence that ends a session where none is chosen.
+  static let idleTimeoutDefault = Duration.seconds(60)
+  /// From what a slow path survives to what is as good as never.
+  static let idleTimeoutRange = Duration.seconds(1)...Duration.seconds(7 * 86_400)
+}
+
+/// How fast a sender goes.
+enum CongestionControl: String, CaseIterable, Sendable {
+  /// RFC 9438.
+  case cubic
+  /// BBR version 2 as ngtcp2 has it.
+  case bbr
+}
+
+/// What `qtun share` needs.
+struct ShareSettings: Equatable, Sendable {
+  /// The TCP service to offer.
+  let target: HostPort
+  /// The UDP address to await peers at; nil for every address and a free port.
+  let listen: HostPort?
+  /// The session's settings.
+  let session: SessionSettings
+}
+
+/// What `qtun connect` needs.
+struct ConnectSettings: Equatable, Sendable {
+  /// Where the ticket is.
+  let ticket: TicketSource
+  /// The TCP address to open; nil for 127.0.0.1 and the port that the ticket names.
+  let listen: HostPort?
+  /// The session's settings.
+  let session: SessionSettings
+}
+
+/// Where a ticket comes from; it has not been looked into.
+enum TicketSource: Equatable, Sendable {
+  /// It stood on the command line.
+  case argument(String)
+  /// It stood in QTUN_TICKET.
+  case environment(String)
+  /// It is to be read from standard input.
+  case standardInput
+}
+
+/// What `qtun keygen` needs.
+struct KeygenSettings: Equatable, Sendable {
+  /// The file to write.
+  let file: String
+  /// Whether a file that exists may be overwritten.
+  let overwrites: Bool
+}

@@ -1,0 +1,69 @@
+internal import QuicTransport
+internal import Tunnel
+
+/// `qtun connect`: opens a shared service on a local port until it is told to stop.
+struct ConnectCommand: Sendable {
+  private let configuration: Link.Configuration
+
+  /// Reads the ticket and the identity, before anything is started.
+  init(settings: ConnectSettings, global: GlobalSettings, console: Console) throws(Failure) {
+    let ticket = try Self.readTicket(settings.ticket)
+    let identity = try settings.session.loadIdentity(console: console, global: global)
+    let listen =
+      try settings.listen?.localAddress() ?? SocketAddress.loopbackIPv4.with(port: ticket.port)
+    configuration = Link.Configuration(
+      identity: identity, ticket: ticket, listenAddress: listen, session: settings.session.tunnel)
+  }
+
+  func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
+    let link: Link
+    do throws(TunnelError) {
+      link = try await Link.open(configuration, loop: run.loop) { [weak run] event in
+        run?.report(event)
+      }
+    } catch {
+      throw Failure(error)
+    }
+    try announce(link, run)
+    await run.showStatus { await link.statistics }
+    Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
+    var lost: TunnelError?
+    switch await run.nextWakeup() {
+    case .signal(let signal):
+      run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
+      await link.drain(within: LoopRun.drainGrace)
+    case .over(let error): lost = error
+    }
+    let totals = await link.statistics
+    await link.close()
+    try await run.summarize(totals)
+    if let lost { throw Failure(lost) }
+    let allRefused = totals.flows > 0 && totals.flowsRefused == totals.flows
+    return allRefused ? .targetRefused : .ok
+  }
+
+  private func announce(_ link: Link, _ run: LoopRun) throws(Failure) {
+    let address = link.localAddress.description
+    run.log.info("listening", .address(address))
+    guard run.settings.isJSON else { return try StandardOutput.writeLine(address) }
+    var writer = JSONWriter()
+    writer.object { result in
+      result.member("event", "listening")
+      result.member("address", address)
+    }
+    try StandardOutput.writeLine(writer.text)
+  }
+
+  private static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {
+    let text: String
+    switch source {
+    case .argument(let word), .environment(let word): text = word
+    case .standardInput: text = try TicketInput.readLine()
+    }
+    do throws(TicketError) {
+      return try Ticket(text)
+    } catch {
+      throw Failure(error)
+    }
+  }
+}

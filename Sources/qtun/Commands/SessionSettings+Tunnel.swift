@@ -1,0 +1,46 @@
+internal import QuicTransport
+internal import Tunnel
+
+extension SessionSettings {
+  /// The same for the library.
+  var tunnel: Tunnel.SessionSettings {
+    Tunnel.SessionSettings(
+      idleTimeout: idleTimeout, congestionControl: congestion == .bbr ? .bbr : .cubic,
+      allowsKeyLog: keylogFile != nil)
+  }
+
+  /// Reads the key file, or makes it; says so when it is new.
+  func loadIdentity(console: Console, global: GlobalSettings) throws(Failure) -> Identity {
+    do throws(IdentityFileError) {
+      let (identity, isNew) = try IdentityFile.loadOrCreate(path: identityFile)
+      if isNew, !global.isQuiet, global.logFormat == .text {
+        console.printLine("made a new identity in \(TerminalText.escaped(identityFile))")
+      }
+      return identity
+    } catch {
+      throw Failure(error, path: identityFile)
+    }
+  }
+}
+
+extension HostPort {
+  /// The addresses behind it, at most as many as are worth trying. Blocks while it asks.
+  func resolve() throws(Failure) -> [SocketAddress] {
+    do throws(ResolveError) {
+      return try HostResolver.resolve(host.text, port: port, count: 8)
+    } catch {
+      throw Failure(
+        .configuration, "cannot find the host \(error.host): \(error.reason)",
+        fix: "check the name, or write the address itself")
+    }
+  }
+
+  /// The address to listen on; names of this machine were turned into addresses by the parser.
+  func localAddress() throws(Failure) -> SocketAddress {
+    guard let address = SocketAddress(host.text, port: port) else {
+      throw Failure(
+        .configuration, "\(self) is not an address to listen on", fix: "write it like 127.0.0.1:80")
+    }
+    return address
+  }
+}

@@ -1,0 +1,78 @@
+internal import QuicTransport
+internal import Tunnel
+
+/// `qtun share`: prints the ticket and serves until it is told to stop.
+struct ShareCommand: Sendable {
+  private let settings: ShareSettings
+  private let configuration: Share.Configuration
+
+  /// Reads the identity and looks the target up, before anything is started.
+  init(settings: ShareSettings, global: GlobalSettings, console: Console) throws(Failure) {
+    self.settings = settings
+    let identity = try settings.session.loadIdentity(console: console, global: global)
+    let listen = try settings.listen?.localAddress() ?? SocketAddress.any
+    // Peers find a fixed port again after a restart, so their tickets should stay valid as well.
+    let capability =
+      listen.port == 0
+      ? Ticket.makeCapability()
+      : Ticket.makeCapability(of: identity, service: settings.target.description)
+    configuration = Share.Configuration(
+      identity: identity, target: try settings.target.resolve(), listenAddress: listen,
+      capability: capability, session: settings.session.tunnel)
+  }
+
+  func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
+    let share: Share
+    do throws(TunnelError) {
+      share = try await Share.open(configuration, loop: run.loop) { [weak run] event in
+        run?.report(event)
+      }
+    } catch {
+      throw Failure(error)
+    }
+    try announce(share, run)
+    await warnIfNothingListens(share, run)
+    await run.showStatus { await share.statistics }
+    if case .signal(let signal) = await run.nextWakeup() {
+      run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
+    }
+    await share.drain(within: LoopRun.drainGrace)
+    let totals = await share.statistics
+    await share.close()
+    try await run.summarize(totals)
+    return .ok
+  }
+
+  private func announce(_ share: Share, _ run: LoopRun) throws(Failure) {
+    let ticket = share.ticket.text
+    run.log.info(
+      "sharing", .target(settings.target.description), .address(share.localAddress.description),
+      .identity(share.ticket.identity.description))
+    if run.settings.logFormat == .text, !run.settings.isQuiet {
+      run.console.printLine("on the other machine run:\n\n  qtun connect \(ticket)\n")
+    }
+    guard run.settings.isJSON else { return try StandardOutput.writeLine(ticket) }
+    var writer = JSONWriter()
+    writer.object { result in
+      result.member("event", "ticket")
+      result.member("ticket", ticket)
+      result.member("identity", share.ticket.identity.description)
+      result.member("target", settings.target.description)
+      result.member("address", share.localAddress.description)
+    }
+    try StandardOutput.writeLine(writer.text)
+  }
+
+  private func warnIfNothingListens(_ share: Share, _ run: LoopRun) async {
+    let code = await share.probeTarget()
+    guard code != 0 else { return }
+    run.log.warning(
+      "shared service does not answer yet", .target(settings.target.description),
+      .cause(Failure.systemMessage(code)), .fix("start it; connections are passed on from then on"))
+  }
+}
+
+extension LoopRun {
+  /// How long open flows may go on after a first signal; a second one ends them.
+  static let drainGrace = Duration.seconds(30)
+}

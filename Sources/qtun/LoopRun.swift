@@ -1,0 +1,231 @@
+internal import Glibc
+internal import QuicTransport
+internal import Synchronization
+internal import Tunnel
+
+/// One run of a command that lives until it is told to stop: the event loop on the main thread,
+/// the signals, the status line, and the summary at the end.
+actor LoopRun {
+  let loop: EpollLoop
+  nonisolated let log: Log
+  nonisolated let console: Console
+  nonisolated let settings: GlobalSettings
+
+  private let signals: SignalPipe
+  private let status: LiveStatus
+  private let start: Instant
+  private let wakeups: AsyncStream<Wakeup>
+  private nonisolated let wake: AsyncStream<Wakeup>.Continuation
+  private var ticker: LoopTimer?
+  private var lastTotals = TunnelTotals()
+  private var lastShown: Instant
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  /// Why a command that waits goes on.
+  enum Wakeup: Sendable {
+    case signal(StopSignal)
+    /// The session is gone.
+    case over(TunnelError)
+  }
+
+  /// Runs `body` on a loop on this thread and returns what it ends with.
+  static func run(
+    _ settings: GlobalSettings, console: Console,
+    body: @escaping @Sendable (LoopRun) async throws(Failure) -> ExitCode
+  ) throws(Failure) -> ExitCode {
+    raiseDescriptorLimit()
+    let status = LiveStatus(console: console, settings: settings)
+    let signals = try SignalPipe(lastWords: status.isShown ? "\n" : "")
+    let loop: EpollLoop
+    do throws(RuntimeError) {
+      loop = try EpollLoop()
+    } catch {
+      throw Failure(
+        .internalError, "cannot start: \(error)", fix: "raise the limit of open files: `ulimit -n`")
+    }
+    let run = LoopRun(
+      loop: loop, settings: settings, console: console, signals: signals, status: status)
+    let result = Box()
+    Task(executorPreference: loop) {
+      await run.perform(body, into: result)
+    }
+    loop.run()
+    run.log.flush()
+    return try result.get()
+  }
+
+  private init(
+    loop: EpollLoop, settings: GlobalSettings, console: Console, signals: SignalPipe,
+    status: LiveStatus
+  ) {
+    self.loop = loop
+    self.settings = settings
+    self.console = console
+    self.signals = signals
+    self.status = status
+    start = loop.now
+    lastShown = loop.now
+    log = Log(
+      level: settings.logLevel, format: settings.logFormat, console: console, clock: .system)
+    (wakeups, wake) = AsyncStream.makeStream()
+  }
+
+  private func perform(
+    _ body: @Sendable (LoopRun) async throws(Failure) -> ExitCode, into result: Box
+  ) async {
+    watchSignals()
+    do throws(Failure) {
+      result.set(.success(try await body(self)))
+    } catch {
+      result.set(.failure(error))
+    }
+    if let ticker { loop.cancel(ticker) }
+    status.clear()
+    loop.stop()
+  }
+
+  /// Ten thousand flows take ten thousand descriptors; the soft limit is often 1024.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
+// MARK: - Waiting
+
+extension LoopRun {
+  /// Waits for a signal, or for what `note` reports.
+  func nextWakeup() async -> Wakeup {
+    for await wakeup in wakeups { return wakeup }
+    return .signal(.terminate)
+  }
+
+  nonisolated func note(_ wakeup: Wakeup) {
+    wake.yield(wakeup)
+  }
+
+  private func watchSignals() {
+    let descriptor = dup(signals.descriptor)
+    guard descriptor >= 0 else { return }
+    let watch = SignalWatch(descriptor: FileDescriptor(owning: descriptor), signals: signals) {
+      [wake] in wake.yield(.signal($0))
+    }
+    // Without it, a signal still ends the process the second time.
+    try? watch.start(on: loop)
+  }
+}
+
+// MARK: - Telling
+
+extension LoopRun {
+  /// Redraws the status line from now on, if there is one.
+  func showStatus(_ statistics: @escaping @Sendable () async -> TunnelTotals) {
+    guard status.isShown else { return }
+    let timer = LoopTimer { [weak self] _ in
+      guard let self else { return }
+      Task(executorPreference: self.loop) { await self.redraw(statistics) }
+    }
+    ticker = timer
+    loop.schedule(timer, at: loop.now)
+  }
+
+  private func redraw(_ statistics: @Sendable () async -> TunnelTotals) async {
+    let totals = await statistics()
+    let isConnected = totals.sessionsOpen > 0
+    let status = TunnelStatus(
+      phase: isConnected ? .connected : .waiting, path: totals.path.map(Describe.path),
+      rtt: isConnected ? totals.connection.smoothedRTT : nil, flows: UInt64(totals.flowsOpen),
+      bytesSent: totals.connection.bytesSent &- lastTotals.connection.bytesSent,
+      bytesReceived: totals.connection.bytesReceived &- lastTotals.connection.bytesReceived,
+      interval: loop.now - lastShown)
+    lastTotals = totals
+    lastShown = loop.now
+    self.status.show(status)
+    if let ticker { loop.schedule(ticker, at: loop.now + .milliseconds(500)) }
+  }
+
+  /// Prints what the run did.
+  func summarize(_ totals: TunnelTotals) throws(Failure) {
+    status.clear()
+    let summary = Summary(
+      duration: loop.now - start, sessions: UInt64(totals.sessions), flows: UInt64(totals.flows),
+      flowsFailed: UInt64(totals.flowsFailed), bytesSent: totals.bytesSent,
+      bytesReceived: totals.bytesReceived,
+      rtt: totals.sessions > 0 ? totals.connection.smoothedRTT : nil,
+      packetsSent: totals.connection.datagramsSent, packetsLost: totals.connection.packetsLost)
+    if settings.isJSON { try StandardOutput.writeLine(summary.json) }
+    if !settings.isQuiet, settings.logFormat == .text { console.printLine(summary.text) }
+  }
+
+  /// Tells what happens to sessions and flows, in the log.
+  nonisolated func report(_ event: TunnelEvent) {
+    switch event {
+    case .sessionOpened(let peer, let path, let rtt):
+      log.info(
+        "connected", .path(Describe.path(path)), .rtt(rtt), .peer(peer?.description ?? "unknown"))
+    case .sessionEnded(let peer, let remote, let reason):
+      log.info(
+        "session ended", .address(remote.description), .cause(reason.description),
+        .peer(peer?.description ?? "unknown"))
+    case .sessionRefused(let remote, let reason):
+      log.warning("peer not let in", .address(remote.description), .cause(reason.description))
+    case .flowOpened(let number): log.debug("flow opened", .flow(number))
+    case .flowEnded(let flow): report(flow)
+    case .flowLimitReached:
+      log.warning("connection refused", .cause("the peer allows no more flows for now"))
+    case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))
+    }
+  }
+
+  private nonisolated func report(_ flow: FlowReport) {
+    if let problem = Describe.problem(flow.ending) {
+      log.warning("flow failed", .flow(flow.number), .cause(problem.cause), .fix(problem.fix))
+    } else {
+      log.debug(
+        "flow ended", .flow(flow.number), .bytesSent(flow.bytesSent),
+        .bytesReceived(flow.bytesReceived), .cause(Describe.ending(flow.ending)))
+    }
+  }
+}
+
+/// Hands signals from their pipe to a closure, on the loop.
+private final class SignalWatch: ReadinessHandler {
+  private let descriptor: FileDescriptor
+  private let signals: SignalPipe
+  private let received: (StopSignal) -> Void
+
+  init(
+    descriptor: consuming FileDescriptor, signals: SignalPipe,
+    received: @escaping (StopSignal) -> Void
+  ) {
+    self.descriptor = descriptor
+    self.signals = signals
+    self.received = received
+  }
+
+  func start(on loop: EpollLoop) throws(RuntimeError) {
+    // The loop keeps this object for as long as the process lives.
+    _ = try loop.register(descriptor, edgeTriggered: false, handler: self)
+  }
+
+  func ready(_ readiness: Readiness, now: Instant) {
+    while let signal = signals.take() { received(signal) }
+  }
+}
+
+/// Where a task on the loop leaves its result for the thread that ran the loop.
+private final class Box: Sendable {
+  private let result = Mutex<Result<ExitCode, Failure>?>(nil)
+
+  func set(_ value: Result<ExitCode, Failure>) {
+    result.withLock { $0 = value }
+  }
+
+  func get() throws(Failure) -> ExitCode {
+    guard let result = result.withLock({ $0 }) else { return .internalError }
+    return try result.get()
+  }
+}

@@ -1,0 +1,142 @@
+internal import QuicTransport
+internal import Tunnel
+
+/// What tunnels report, in words for the user.
+enum Describe {
+  /// How a session is connected: `direct 192.0.2.7:4433`.
+  static func path(_ path: NetworkPath) -> String {
+    "direct \(path.remote)"
+  }
+
+  /// Why a flow failed and what to do; nil when it ended as its programs wanted.
+  static func problem(_ ending: FlowReport.Ending) -> (cause: String, fix: String)? {
+    switch ending {
+    case .finished, .remoteReset, .localFailure: nil
+    case .targetRefused:
+      (
+        "nothing listens at the shared service",
+        "start the service on the sharing side, or share the port that it listens on"
+      )
+    case .targetUnreachable(let code):
+      (
+        "the shared service cannot be reached"
+          + (code.map { ": \(Failure.systemMessage($0))" } ?? ""),
+        "check the address after `qtun share` from the sharing side"
+      )
+    case .sessionLost: ("the session ended first", "see why the session ended, above")
+    case .rejected:
+      ("the sharing side does not know this service", "use the same version of qtun on both sides")
+    }
+  }
+
+  /// How a flow ended that had no problem.
+  static func ending(_ ending: FlowReport.Ending) -> String {
+    switch ending {
+    case .finished: "finished"
+    case .remoteReset: "reset by the peer's program"
+    case .localFailure(let code): "reset by the local program: \(Failure.systemMessage(code))"
+    default: problem(ending)?.cause ?? ""
+    }
+  }
+}
+
+extension Failure {
+  /// What a tunnel's error means for the run.
+  init(_ error: TunnelError) {
+    switch error {
+    case .cannotBind(let address, let reason):
+      self = .cannotBind(HostPort(address), errno: reason.code)
+    case .unreachable(let addresses):
+      let list = addresses.map(\.description).joined(separator: ", ")
+      self.init(
+        .unreachable, "no answer from the peer at \(list)",
+        fix: "check that `qtun share` is still running there, that UDP may pass, and that the "
+          + "ticket is its newest")
+    case .refused(let reason):
+      self.init(
+        .refused, "the peer does not let us in: \(reason)",
+        fix: "ask for a fresh ticket; a ticket is valid for the share that printed it")
+    case .identityMismatch(let expected, let actual):
+      self = .identityMismatch(
+        expected: expected.description, presented: actual.description)
+    case .incompatible(let reason):
+      self.init(
+        .refused, "the peer does not speak our protocol: \(reason)",
+        fix: "run the same version of qtun on both sides; `qtun version` shows it")
+    case .ended(let reason):
+      self.init(
+        .unreachable, "the peer ended the session: \(reason)",
+        fix: "start `qtun share` again and connect with its ticket")
+    case .lost(let reason):
+      self.init(
+        .unreachable, "the session was lost: \(reason)",
+        fix: "check the network between the two sides and connect again")
+    case .configuration(let reason):
+      self.init(.configuration, reason, fix: "check the files that the command line names")
+    case .system(let reason):
+      self.init(.internalError, reason.description, fix: "report this as a defect")
+    }
+  }
+
+  /// What is wrong with a ticket.
+  init(_ error: TicketError) {
+    let again = "copy the whole line that `qtun share` printed, once more"
+    switch error {
+    case .foreign:
+      self.init(
+        .configuration, "this is not a ticket: tickets begin with qtun1", fix: again)
+    case .character(let character, let position):
+      self.init(
+        .configuration,
+        "the ticket has a character that none has: \(character) at position \(position)",
+        fix: again)
+    case .truncated:
+      self.init(.configuration, "the end of the ticket is missing", fix: again)
+    case .mistyped:
+      self.init(
+        .configuration, "the ticket's checksum does not match: something in it was changed",
+        fix: again)
+    case .newer:
+      self.init(
+        .configuration, "the ticket was made by a newer version of qtun",
+        fix: "install the newer version here; `qtun version` shows which one this is")
+    }
+  }
+
+  /// What is wrong with a key file.
+  init(_ error: IdentityFileError, path: String) {
+    switch error {
+    case .missing:
+      self.init(
+        .configuration, "there is no key file \(path)", fix: "make one: qtun keygen --out \(path)")
+    case .exists:
+      self.init(
+        .configuration, "there is a key in \(path) already",
+        fix: "choose another file with --out, or lose the old key with --force")
+    case .exposed(let mode):
+      let octal = "0" + String(mode, radix: 8)
+      self.init(
+        .configuration, "others can read the key file \(path) (mode \(octal))",
+        fix: "chmod 600 \(path); if others may have read it, make a new key: qtun keygen --force")
+    case .malformed:
+      self.init(
+        .configuration, "\(path) holds no Ed25519 private key (PKCS #8 PEM)",
+        fix: "name another file with --identity, or make one: qtun keygen --out FILE")
+    case .unreadable(let code):
+      self.init(
+        .configuration, "cannot read the key file \(path): \(Failure.systemMessage(code))",
+        fix: "check its owner and the permissions of the folders above it")
+    case .unwritable(let code):
+      self.init(
+        .configuration, "cannot write the key file \(path): \(Failure.systemMessage(code))",
+        fix: "choose another file with --identity or --out")
+    }
+  }
+}
+
+extension HostPort {
+  /// The address as users write it.
+  init(_ address: SocketAddress) {
+    self.init(host: address.isIPv4 ? .ipv4(address.host) : .ipv6(address.host), port: address.port)
+  }
+}

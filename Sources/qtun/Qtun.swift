@@ -1,0 +1,65 @@
+internal import Glibc
+internal import QuicTransport
+
+/// The program: reads the command line, runs one command, ends with an `ExitCode`.
+@main
+enum Qtun {
+  static let version = "0.1.0"
+
+  static func main() {
+    SignalPipe.ignoreBrokenPipes()
+    let environment = Environment.process
+    let console = Console.standardError(environment: environment)
+    do throws(UsageError) {
+      let words = Array(CommandLine.arguments.dropFirst())
+      let invocation = try CommandLineParser.parse(words, environment: environment)
+      exit(run(invocation, console: console).rawValue)
+    } catch {
+      console.printLine(error.wantsJSON ? error.json : error.text)
+      exit(ExitCode.usage.rawValue)
+    }
+  }
+
+  private static func run(_ invocation: Invocation, console: Console) -> ExitCode {
+    do throws(Failure) {
+      return try perform(invocation, console: console)
+    } catch {
+      console.printLine(invocation.settings.logFormat == .json ? error.json : error.text)
+      return error.exitCode
+    }
+  }
+
+  private static func perform(_ invocation: Invocation, console: Console) throws(Failure)
+    -> ExitCode
+  {
+    let settings = invocation.settings
+    switch invocation.action {
+    case .help(let page):
+      try StandardOutput.writeLine(settings.isJSON ? page.json : page.text)
+    case .usage:
+      console.printLine(HelpPage.shortUsage)
+      return .usage
+    case .version:
+      let report = VersionReport(
+        version: version, protocolName: "qtun/1",
+        libraries: [
+          VersionReport.Library(name: "ngtcp2", version: LibraryVersions.ngtcp2),
+          VersionReport.Library(name: "gnutls", version: LibraryVersions.gnutls),
+        ])
+      try StandardOutput.writeLine(settings.isJSON ? report.json : report.text)
+    case .keygen(let keygen):
+      try KeygenCommand(settings: keygen).run(settings)
+    case .share(let share):
+      let command = try ShareCommand(settings: share, global: settings, console: console)
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await command.run(run)
+      }
+    case .connect(let connect):
+      let command = try ConnectCommand(settings: connect, global: settings, console: console)
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await command.run(run)
+      }
+    }
+    return .ok
+  }
+}
