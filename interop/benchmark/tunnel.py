@@ -35,7 +35,7 @@ class Programs:
     os.mkdir(home, 0o700)
     return Process(
       name, in_namespace(namespace, command), self.fresh_path(f"{name}.log"),
-      {"QTUN_HOME": home, "HOME": home})
+      {"QTUN_IDENTITY": os.path.join(home, "identity"), "HOME": home})
 
   @contextlib.contextmanager
   def share(self, namespace, target):
