@@ -316,6 +316,7 @@ extension ConnectionCore {
 
   /// Tells everyone, once, that the connection is over.
   private func finish(_ error: QuicError) {
+    counters = statistics
     for stream in streams.values {
       stream.markClosed(error)
       list(stream)
@@ -445,8 +446,11 @@ extension ConnectionCore {
 // MARK: - Flow control
 
 extension ConnectionCore {
-  /// The smoothed RTT, or the initial guess.
-  var roundTrip: Duration { .nanoseconds(Int64(clamping: info.smoothed_rtt)) }
+  /// The path's own round trip, without the queues on it; the initial guess before a sample.
+  var roundTrip: Duration {
+    let info = self.info
+    return .nanoseconds(Int64(clamping: min(info.min_rtt, info.smoothed_rtt)))
+  }
 
   func extendStream(_ id: StreamID, by amount: Int) {
     guard state.isLive else { return }
