@@ -94,6 +94,7 @@ public final class EndpointCore {
     for connection in connections.values {
       connection.close(code: code, reason: reason)
     }
+    releaseIfDone()
   }
 
   /// Releases the sockets and timers. Connections that are still open vanish without a word.
