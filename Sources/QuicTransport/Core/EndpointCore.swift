@@ -7,7 +7,7 @@ internal import CNgtcp2
 ///     not QUIC (bit 0x40 and 0x80 clear) -> foreign     STUN and our own control messages
 ///     under 21 bytes                     -> dropped     F11; no QUIC packet is shorter
 ///     a connection ID that we know       -> connection
-///     an unknown version                 -> Version Negotiation
+///     a version that we do not speak     -> Version Negotiation
 ///     an Initial                         -> refused, Retry, or a new connection
 ///     any other short header             -> stateless reset
 ///
@@ -148,11 +148,10 @@ extension EndpointCore: DatagramReceiver {
       if let connection = routes[id] {
         connection.receive(datagram, now: now)
       } else {
-        receiveUnrouted(datagram, id, now: now)
+        receiveUnrouted(datagram, header, id, now: now)
       }
     case NGTCP2_ERR_VERSION_NEGOTIATION:
-      guard settings.acceptsConnections, !isClosed else { return }
-      answer(datagram, stateless.versionNegotiation(to: datagram, header, settings, now: now))
+      negotiateVersion(datagram, header, now: now)
     default: break
     }
   }
@@ -161,12 +160,26 @@ extension EndpointCore: DatagramReceiver {
     for connection in connections.values { needsFlush(connection) }
   }
 
-  private func receiveUnrouted(_ datagram: ReceivedDatagram, _ id: ConnectionID, now: Instant) {
+  private func receiveUnrouted(
+    _ datagram: ReceivedDatagram, _ header: ngtcp2_version_cid, _ id: ConnectionID, now: Instant
+  ) {
     if datagram.bytes[0] & 0x80 == 0 {
       answer(datagram, stateless.reset(to: datagram, id, now: now))
+    } else if !settings.transport.versions.contains(QuicVersion(number: header.version)) {
+      // ngtcp2 knows the version, but the settings leave it out.
+      negotiateVersion(datagram, header, now: now)
     } else if settings.acceptsConnections, !isClosed {
       accept(datagram, now: now)
     }
+  }
+
+  private func negotiateVersion(
+    _ datagram: ReceivedDatagram, _ header: ngtcp2_version_cid, now: Instant
+  ) {
+    guard settings.acceptsConnections, !isClosed,
+      datagram.bytes.count >= Self.versionNegotiationMin
+    else { return }
+    answer(datagram, stateless.versionNegotiation(to: datagram, header, settings, now: now))
   }
 
   private func accept(_ datagram: ReceivedDatagram, now: Instant) {
@@ -212,6 +225,8 @@ extension EndpointCore: DatagramReceiver {
   /// The shortest packet that may carry a stateless reset (RFC 9000 §10.3).
   private static let packetSizeMin = 21
   private static let handshakesBeforeRetry = 256
+  /// RFC 9000 §6.1: what is smaller may be too short for any version's first packet.
+  private static let versionNegotiationMin = 1_200
 }
 
 // MARK: - Flushing
