@@ -40,6 +40,8 @@ public final class ConnectionCore {
   var gotStatelessReset = false
   /// The IDs under which the host routes packets here.
   var routes: Set<ConnectionID> = []
+  /// The tokens under which it routes stateless resets here; as many as peer IDs are in use.
+  var resetRoutes: Set<ResetToken> = []
   let path: PathStorage
   let sendingPath: UnsafeMutablePointer<ngtcp2_path_storage>
 
@@ -140,6 +142,7 @@ public final class ConnectionCore {
 
   func unrouteAll() {
     for id in routes { host?.unroute(id) }
+    for token in resetRoutes { host?.unroute(token, from: self) }
   }
 
   @discardableResult

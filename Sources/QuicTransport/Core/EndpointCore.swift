@@ -9,6 +9,7 @@ internal import CNgtcp2
 ///     a connection ID that we know       -> connection
 ///     a version that we do not speak     -> Version Negotiation
 ///     an Initial                         -> refused, Retry, or a new connection
+///     a stateless reset that we can tell -> its connection
 ///     any other short header             -> stateless reset
 ///
 /// What has no connection costs no memory, and its answers are smaller than what they answer and
@@ -30,6 +31,7 @@ public final class EndpointCore {
   private let secrets: EndpointSecrets
   private var sockets: [any DatagramSocket] = []
   private var routes: [ConnectionID: ConnectionCore] = [:]
+  private var resetRoutes: [ResetToken: ConnectionCore] = [:]
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
   /// Connections by identity, so that the endpoint keeps them alive.
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
@@ -164,7 +166,13 @@ extension EndpointCore: DatagramReceiver {
     _ datagram: ReceivedDatagram, _ header: ngtcp2_version_cid, _ id: ConnectionID, now: Instant
   ) {
     if datagram.bytes[0] & 0x80 == 0 {
-      answer(datagram, stateless.reset(to: datagram, id, now: now))
+      // A stateless reset looks like a packet to some unknown ID. ngtcp2 checks it once more, with
+      // the path.
+      if let token = ResetToken(endOf: datagram.bytes), let connection = resetRoutes[token] {
+        connection.receive(datagram, now: now)
+      } else {
+        answer(datagram, stateless.reset(to: datagram, id, now: now))
+      }
     } else if !settings.transport.versions.contains(QuicVersion(number: header.version)) {
       // ngtcp2 knows the version, but the settings leave it out.
       negotiateVersion(datagram, header, now: now)
@@ -314,6 +322,17 @@ extension EndpointCore: ConnectionHost {
 
   func unroute(_ id: ConnectionID) {
     routes.removeValue(forKey: id)?.routes.remove(id)
+  }
+
+  func route(_ token: ResetToken, to connection: ConnectionCore) {
+    resetRoutes[token] = connection
+    connection.resetRoutes.insert(token)
+  }
+
+  func unroute(_ token: ResetToken, from connection: ConnectionCore) {
+    connection.resetRoutes.remove(token)
+    // Two peers that share a reset key give out equal tokens for equal IDs.
+    if resetRoutes[token] === connection { resetRoutes[token] = nil }
   }
 
   func makeConnectionID() -> ConnectionID {
