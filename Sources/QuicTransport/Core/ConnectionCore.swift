@@ -33,6 +33,8 @@ public final class ConnectionCore {
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
   /// the padding of RFC 9000 §8.2.2 out).
   var sawOtherPath = false
+  /// A packet that was written when the socket had become full.
+  var stranded: StrandedPacket?
   /// An error found inside a callback, to be used instead of CALLBACK_FAILURE.
   var callbackError: CallbackError?
   /// Versions that a Version Negotiation packet offered.
