@@ -33,6 +33,10 @@ public final class ConnectionCore {
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
   /// the padding of RFC 9000 §8.2.2 out).
   var sawOtherPath = false
+  /// STOP_SENDING frames of the packet being read; bounded by its size.
+  var stopNotices: [(StreamID, code: UInt64)] = []
+  /// A packet that was written when the socket had become full.
+  var stranded: StrandedPacket?
   /// An error found inside a callback, to be used instead of CALLBACK_FAILURE.
   var callbackError: CallbackError?
   /// Versions that a Version Negotiation packet offered.
@@ -40,6 +44,8 @@ public final class ConnectionCore {
   var gotStatelessReset = false
   /// The IDs under which the host routes packets here.
   var routes: Set<ConnectionID> = []
+  /// The tokens under which it routes stateless resets here; as many as peer IDs are in use.
+  var resetRoutes: Set<ResetToken> = []
   let path: PathStorage
   let sendingPath: UnsafeMutablePointer<ngtcp2_path_storage>
 
@@ -140,6 +146,7 @@ public final class ConnectionCore {
 
   func unrouteAll() {
     for id in routes { host?.unroute(id) }
+    for token in resetRoutes { host?.unroute(token, from: self) }
   }
 
   @discardableResult
@@ -189,10 +196,27 @@ extension ConnectionCore {
       path.set(from)
     }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    beginCalls()
     let result = qtun_conn_read(
       handle, path.pointer, settings.usesECN ? ecn.rawValue : 0, base, bytes.count,
       advance(to: now).nanoseconds)
+    endCalls()
     if result != 0 { fail(result) }
+  }
+
+  /// Makes this connection known to callbacks that ngtcp2 gives no user data.
+  func beginCalls() {
+    qtun_set_caller(Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// Ends what `beginCalls` began and handles what the callbacks found.
+  func endCalls() {
+    qtun_set_caller(nil)
+    guard !stopNotices.isEmpty else { return }
+    for (id, code) in stopNotices {
+      if let stream = streams[id] { streamStopped(stream, code: code) }
+    }
+    stopNotices.removeAll()
   }
 
   /// The next point at which `handleTimeout` has something to do.
