@@ -10,8 +10,11 @@ internal import CNgtcp2
 ///          |            |----> draining --3 PTO--> closed
 ///          '-- timeout, drop, reset -------------> closed
 public final class ConnectionCore {
+  /// Whether the peer dialled.
   public let isServer: Bool
+  /// Told what happens; set it before the tick ends in which the connection began.
   public weak var delegate: (any ConnectionDelegate)?
+  /// What this side granted and asked for.
   public let settings: TransportSettings
 
   weak var host: (any ConnectionHost)?

@@ -15,7 +15,9 @@ internal import CNgtcp2
 /// What has no connection costs no memory, and its answers are smaller than what they answer and
 /// limited in rate.
 public final class EndpointCore {
+  /// The loop that everything here runs on.
   public let loop: any EventLoop
+  /// Fixed from the start.
   public let settings: EndpointSettings
   /// Told of each accepted connection before its first event; sets the delegate.
   public var onIncoming: ((ConnectionCore) -> Void)?
@@ -136,6 +138,7 @@ public final class EndpointCore {
 // MARK: - Receiving
 
 extension EndpointCore: DatagramReceiver {
+  /// Decides about one datagram; see the list above.
   public func receive(_ datagram: ReceivedDatagram, now: Instant) {
     // F11: an empty datagram aborts ngtcp2 1.11's parser.
     guard let first = datagram.bytes.first else { return }
@@ -162,6 +165,7 @@ extension EndpointCore: DatagramReceiver {
     }
   }
 
+  /// Lets every connection write again.
   public func datagramSocketWritable(_ socket: any DatagramSocket) {
     for connection in connections.values { needsFlush(connection) }
   }
@@ -244,6 +248,7 @@ extension EndpointCore: DatagramReceiver {
 // MARK: - Flushing
 
 extension EndpointCore: TickMember {
+  /// Delivers events and sends packets of every connection with news.
   public func endOfTick(now: Instant) {
     isQueued = false
     // Delivering may make others dirty; those are flushed in this tick as well, once.
