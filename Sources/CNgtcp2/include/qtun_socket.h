@@ -85,6 +85,9 @@ int qtun_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint64_
 
 int qtun_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 
+/// Returns freed memory to the system (malloc_trim).
+void qtun_trim_memory(void);
+
 /// Numeric text of an address without port into `text` (46 bytes at least); IPv4 as dotted quad.
 void qtun_address_format(const qtun_address *address, char *text, size_t capacity);
 

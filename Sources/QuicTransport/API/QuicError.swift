@@ -66,6 +66,10 @@ public enum StreamError: Error, Equatable, Sendable {
   case alreadyClosed
   /// The peer allows no further stream of this kind for now.
   case limitReached
+  /// There was more to read than the caller wants.
+  case tooLong
+  /// The task was cancelled while it waited.
+  case cancelled
   /// The whole connection is gone.
   case connectionLost(QuicError)
 }

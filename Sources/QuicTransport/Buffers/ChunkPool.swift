@@ -1,3 +1,5 @@
+internal import CNgtcp2
+
 /// The memory that stream bytes live in while they are inside the process.
 ///
 /// Large chunks are recycled; small ones come from the allocator, so that ten thousand idle or
@@ -10,6 +12,9 @@ public final class ChunkPool {
   private static let idleMax = 32
 
   private var idle: [UnsafeMutableRawPointer] = []
+  /// Bytes that streams hold, and that went back to the allocator since `trim`.
+  private(set) var bytesInUse = 0
+  private(set) var bytesReleased = 0
 
   public init() {}
 
@@ -19,6 +24,12 @@ public final class ChunkPool {
 
   /// A chunk of at least `size` bytes, `largeSize` at most.
   func take(atLeast size: Int) -> Chunk {
+    let chunk = make(atLeast: size)
+    bytesInUse += chunk.capacity
+    return chunk
+  }
+
+  private func make(atLeast size: Int) -> Chunk {
     precondition(size <= Self.largeSize)
     guard size > Self.largeSize / 2 else {
       let capacity = max(Self.smallSizeMin, Int(UInt(size).roundedUpToPowerOfTwo))
@@ -29,11 +40,21 @@ public final class ChunkPool {
   }
 
   func give(_ chunk: Chunk) {
+    bytesInUse -= chunk.capacity
     if chunk.capacity == Self.largeSize, idle.count < Self.idleMax {
       idle.append(chunk.base)
     } else {
+      bytesReleased += chunk.capacity
       chunk.base.deallocate()
     }
+  }
+
+  /// Gives what is idle back to the system: the allocator alone keeps it for ever after a burst.
+  func trim() {
+    for base in idle { base.deallocate() }
+    idle.removeAll()
+    bytesReleased = 0
+    qtun_trim_memory()
   }
 }
 

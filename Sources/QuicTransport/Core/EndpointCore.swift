@@ -35,11 +35,14 @@ public final class EndpointCore {
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
   /// Connections by identity, so that the endpoint keeps them alive.
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
+  /// Accepted connections whose handshake is not done.
+  private var handshakes: Set<ObjectIdentifier> = []
   private var dirty: [ConnectionCore] = []
   private var isQueued = false
   private var stateless: StatelessResponder
   private var memory = ClientMemory()
   private var isClosed = false
+  private var trimTimer: LoopTimer?
 
   /// - Throws: `QuicError.configuration` when the identity or a certificate file cannot be used.
   public init(loop: any EventLoop, settings: EndpointSettings) throws(QuicError) {
@@ -104,6 +107,7 @@ public final class EndpointCore {
     isClosed = true
     for connection in connections.values { connection.abandon(.idleTimeout) }
     for timer in timers.values { loop.cancel(timer) }
+    if let trimTimer { loop.cancel(trimTimer) }
     for socket in sockets { socket.close() }
     sockets.removeAll()
   }
@@ -194,12 +198,11 @@ extension EndpointCore: DatagramReceiver {
     var header = ngtcp2_pkt_hd()
     let bytes = datagram.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     guard ngtcp2_accept(&header, bytes, datagram.bytes.count) == 0 else { return }
-    let handshakes = connections.values.lazy.filter(\.isHandshaking).count
-    guard connections.count < settings.connectionsMax, handshakes < settings.handshakesMax else {
-      return
-    }
+    guard connections.count < settings.connectionsMax,
+      handshakes.count < settings.handshakesMax
+    else { return }
     let mustRetry =
-      settings.retry == .always || handshakes >= Self.handshakesBeforeRetry
+      settings.retry == .always || handshakes.count >= Self.handshakesBeforeRetry
     switch stateless.judgeToken(header, datagram, mustRetry: mustRetry, now: now) {
     case .accept(let server): accept(datagram, server, now: now)
     case .answer(let packet): answer(datagram, packet)
@@ -217,6 +220,7 @@ extension EndpointCore: DatagramReceiver {
         host: self, now: now)
     else { return }
     onIncoming?(connection)
+    handshakes.insert(ObjectIdentifier(connection))
     adopt(connection)
     connection.receive(datagram, now: now)
   }
@@ -260,12 +264,29 @@ extension EndpointCore: TickMember {
       }
       settle(connection, now: now)
     }
+    trimLater(now: now)
   }
+
+  /// After a burst, its memory goes back to the system as soon as it is quiet.
+  private func trimLater(now: Instant) {
+    guard trimTimer == nil, chunks.bytesReleased >= Self.trimBytes else { return }
+    let timer = LoopTimer { [weak self] now in
+      guard let self else { return }
+      trimTimer = nil
+      if chunks.bytesInUse < Self.trimBytes { chunks.trim() } else { trimLater(now: now) }
+    }
+    trimTimer = timer
+    loop.schedule(timer, at: now + Self.trimDelay)
+  }
+
+  private static let trimBytes = 4 * 1024 * 1024
+  private static let trimDelay = Duration.seconds(1)
 
   /// Arms the timer for what comes next, or forgets the connection.
   private func settle(_ connection: ConnectionCore, now: Instant) {
     let key = ObjectIdentifier(connection)
     guard let timer = timers[key] else { return }
+    if !connection.isHandshaking { handshakes.remove(key) }
     if connection.state.isClosed {
       guard !connection.hasEvents else { return needsFlush(connection) }
       loop.cancel(timer)

@@ -1,8 +1,9 @@
 /// How much a peer may send ahead of the consumer, tuned to the consumer's own rate.
 ///
 /// The window is doubled when twice what was consumed in one round trip would not fit it: a window
-/// below two bandwidth-delay products holds the sender back. It never grows for a consumer that is
-/// slow, because growth follows consumption, not arrival.
+/// below two bandwidth-delay products holds the sender back. The round trip is the path's minimum:
+/// the smoothed one includes the queue that a larger window would only lengthen. The window never
+/// grows for a slow consumer, because growth follows consumption, not arrival.
 struct ReceiveWindow {
   private(set) var size: Int
   let max: Int
@@ -33,5 +34,5 @@ struct ReceiveWindow {
 
   /// Round trips on one machine take microseconds, but processes sleep for milliseconds: a window
   /// for less than this would be tuned to the scheduler's luck.
-  private static let epochMin: UInt64 = 1_000_000
+  private static let epochMin: UInt64 = 2_000_000
 }

@@ -1,0 +1,56 @@
+internal import Synchronization
+
+/// Tasks that wait for something to change, woken together; each then looks again.
+///
+/// It stands between the synchronous cores and the async API, and is the reason why a cancelled
+/// task stops waiting at once, from whatever thread it was cancelled.
+final class WaitList: Sendable {
+  private struct State {
+    var nextID: UInt64 = 0
+    var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    /// Cancelled before they began to wait.
+    var cancelled: Set<UInt64> = []
+  }
+
+  private let state = Mutex(State())
+
+  /// Waits on the caller's actor until `wakeAll`, or until the task is cancelled. Between the
+  /// caller's look at its condition and the wait nothing else runs there.
+  func wait(isolation: isolated (any Actor)? = #isolation) async {
+    let id = state.withLock { state in
+      state.nextID += 1
+      return state.nextID
+    }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isCancelled = state.withLock { state in
+          guard state.cancelled.remove(id) == nil else { return true }
+          state.waiters[id] = continuation
+          return false
+        }
+        if isCancelled { continuation.resume() }
+      }
+    } onCancel: {
+      cancel(id)
+    }
+    // A cancellation that came after the wake-up left its mark behind.
+    state.withLock { _ = $0.cancelled.remove(id) }
+  }
+
+  func wakeAll() {
+    let waiters = state.withLock { state in
+      defer { state.waiters.removeAll() }
+      return state.waiters.values
+    }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  private func cancel(_ id: UInt64) {
+    let waiter = state.withLock { state in
+      let waiter = state.waiters.removeValue(forKey: id)
+      if waiter == nil { state.cancelled.insert(id) }
+      return waiter
+    }
+    waiter?.resume()
+  }
+}
