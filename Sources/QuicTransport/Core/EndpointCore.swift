@@ -251,14 +251,12 @@ extension EndpointCore: TickMember {
   /// Delivers events and sends packets of every connection with news.
   public func endOfTick(now: Instant) {
     isQueued = false
-    // Delivering may make others dirty; those are flushed in this tick as well, once.
+    // Delivering may make others dirty: they join the list and are flushed in this tick as well.
+    // Each connection stays marked until its flush, so that it is flushed once.
     var index = 0
     while index < dirty.count {
-      let connection = dirty[index]
+      dirty[index].deliver()
       index += 1
-      connection.isDirty = false
-      connection.deliver()
-      connection.isDirty = true
     }
     let batch = dirty
     dirty.removeAll(keepingCapacity: true)
@@ -267,6 +265,8 @@ extension EndpointCore: TickMember {
       if socket(for: connection.currentPath.local)?.isBlocked != true {
         _ = connection.transmit(now: now)
       }
+      // What came up while delivering or writing is told in the next tick, which follows at once.
+      if connection.hasEvents { needsFlush(connection) }
       settle(connection, now: now)
     }
     trimLater(now: now)
@@ -293,7 +293,7 @@ extension EndpointCore: TickMember {
     guard let timer = timers[key] else { return }
     if !connection.isHandshaking { handshakes.remove(key) }
     if connection.state.isClosed {
-      guard !connection.hasEvents else { return needsFlush(connection) }
+      guard !connection.hasEvents else { return }
       loop.cancel(timer)
       timers[key] = nil
       connections[key] = nil
