@@ -86,7 +86,7 @@ extension ConnectionCore {
     closePacket.bytes.withUnsafeBytes { bytes in
       counters.datagramsSent += 1
       counters.bytesSent += UInt64(bytes.count)
-      _ = host?.send(
+      _ = send(
         DatagramBatch(
           bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: .notCapable))
     }

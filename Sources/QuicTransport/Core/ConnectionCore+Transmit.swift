@@ -9,7 +9,7 @@ extension ConnectionCore {
     creditConnection()
     if let stranded {
       self.stranded = nil
-      if case .blocked = stranded.send(through: host) { return false }
+      if case .blocked = stranded.send(through: self) { return false }
     }
     let now = advance(to: now)
     var batch = PacketBatch(memory: host.packetMemory)
@@ -72,7 +72,7 @@ extension ConnectionCore {
 
   private func flush(_ batch: inout PacketBatch) -> Bool {
     guard let pending = takeCounting(&batch), let host else { return true }
-    if case .blocked = host.send(pending) { return false }
+    if case .blocked = send(pending) { return false }
     return true
   }
 

@@ -17,6 +17,9 @@ public final class ConnectionCore {
   /// What this side granted and asked for.
   public let settings: TransportSettings
 
+  /// Decides on the roads of a session that has several; nil for plain QUIC over UDP.
+  public weak var router: (any PathRouter)?
+
   weak var host: (any ConnectionHost)?
   private(set) var tls: TLSSession?
   /// The server name or identity under which tickets are remembered (clients).
@@ -155,6 +158,12 @@ public final class ConnectionCore {
     for token in resetRoutes { host?.unroute(token, from: self) }
   }
 
+  /// Sends by the router, if there is one, else on the path that the batch names.
+  func send(_ batch: DatagramBatch) -> SendResult {
+    if let router { return router.send(batch) }
+    return host?.send(batch) ?? .sent
+  }
+
   @discardableResult
   func advance(to now: Instant) -> Instant {
     lastNow = max(lastNow, now)
@@ -171,6 +180,11 @@ public final class ConnectionCore {
 extension ConnectionCore {
   /// Takes a datagram that was routed here.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
+    var datagram = datagram
+    if let router {
+      guard let label = router.label(for: datagram.path) else { return }
+      datagram.path = label
+    }
     counters.datagramsReceived += 1
     counters.bytesReceived += UInt64(datagram.bytes.count)
     host?.needsFlush(self)

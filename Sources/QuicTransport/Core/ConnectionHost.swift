@@ -7,6 +7,7 @@ protocol ConnectionHost: AnyObject {
   /// The chunks that stream bytes live in.
   var chunks: ChunkPool { get }
 
+  /// Sends on the path that the batch names.
   func send(_ batch: DatagramBatch) -> SendResult
   /// Has `connection` deliver its events and flush at the end of this tick.
   func needsFlush(_ connection: ConnectionCore)

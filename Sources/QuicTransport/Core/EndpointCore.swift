@@ -65,6 +65,11 @@ public final class EndpointCore {
     socket.receiver = self
   }
 
+  /// Takes a socket away again; its owner closes it.
+  public func remove(_ socket: any DatagramSocket) {
+    sockets.removeAll { $0 === socket }
+  }
+
   /// Where peers can reach us.
   public var localAddresses: [SocketAddress] { sockets.map(\.localAddress) }
 
@@ -79,6 +84,13 @@ public final class EndpointCore {
     guard let socket = sockets.last else { throw .configuration("the endpoint has no socket") }
     let path = NetworkPath(
       local: socket.sourceAddress(towards: target.address), remote: target.address)
+    return try connect(to: target, over: path, delegate: delegate)
+  }
+
+  /// The same over a path of the caller's choice, such as a carrier's.
+  public func connect(
+    to target: ConnectTarget, over path: NetworkPath, delegate: (any ConnectionDelegate)?
+  ) throws(QuicError) -> ConnectionCore {
     let name = target.expectedPeer?.description ?? target.serverName ?? target.address.host
     let role = ConnectionRole.client(
       ConnectionRole.Client(
@@ -262,7 +274,7 @@ extension EndpointCore: TickMember {
     dirty.removeAll(keepingCapacity: true)
     for connection in batch {
       connection.isDirty = false
-      if socket(for: connection.currentPath.local)?.isBlocked != true {
+      if !isBlocked(connection) {
         _ = connection.transmit(now: now)
       }
       // What came up while delivering or writing is told in the next tick, which follows at once.
@@ -317,7 +329,19 @@ extension EndpointCore: TickMember {
 
   private func socket(for local: SocketAddress) -> (any DatagramSocket)? {
     if sockets.count == 1 { return sockets[0] }
-    return sockets.first { $0.localAddress.port == local.port } ?? sockets.last
+    // A carrier that is not UDP has an address of its own; a UDP socket bound to every address is
+    // known by its port.
+    return sockets.first { $0.localAddress == local }
+      ?? sockets.first { $0.localAddress.isUnspecified && $0.localAddress.port == local.port }
+  }
+
+  /// Whether the socket of `path` takes nothing for now, or does not exist any more.
+  public func isBlocked(_ path: NetworkPath) -> Bool {
+    socket(for: path.local)?.isBlocked ?? true
+  }
+
+  private func isBlocked(_ connection: ConnectionCore) -> Bool {
+    connection.router?.isBlocked ?? isBlocked(connection.currentPath)
   }
 }
 
@@ -326,7 +350,9 @@ extension EndpointCore: TickMember {
 extension EndpointCore: ConnectionHost {
   var now: Instant { loop.now }
 
-  func send(_ batch: DatagramBatch) -> SendResult {
+  /// Sends on the socket whose address is `batch.path.local`. For routers and control messages;
+  /// connections without a router use it as well.
+  public func send(_ batch: DatagramBatch) -> SendResult {
     guard let socket = socket(for: batch.path.local), !socket.isBlocked else { return .blocked }
     return socket.send(batch)
   }

@@ -13,9 +13,9 @@ struct StrandedPacket {
     ecn = batch.ecn
   }
 
-  func send(through host: any ConnectionHost) -> SendResult {
+  func send(through connection: ConnectionCore) -> SendResult {
     bytes.withUnsafeBytes { bytes in
-      host.send(DatagramBatch(bytes: bytes, segmentSize: segmentSize, path: path, ecn: ecn))
+      connection.send(DatagramBatch(bytes: bytes, segmentSize: segmentSize, path: path, ecn: ecn))
     }
   }
 }

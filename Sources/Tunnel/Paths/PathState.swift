@@ -1,0 +1,60 @@
+internal import QuicTransport
+
+/// What a path manager knows about one path of its session.
+struct PathState {
+  /// The client's number for it; a server learns it from the first probe.
+  let number: UInt64
+  var path: NetworkPath
+  let kind: CarrierKind
+  /// The peer answered a probe of ours here, so it really is at the other end.
+  var isValidated = false
+  var lastHeard: Instant?
+  /// Since when we have been sending here without hearing anything; nil while there is no doubt.
+  var unansweredSince: Instant?
+  /// The same for QUIC packets alone: a path may pass probes and lose everything larger.
+  var unansweredDataSince: Instant?
+  /// The probe that is on its way.
+  var outstanding: (number: UInt64, sent: Instant)?
+  var nextProbe: Instant
+  /// Until when the path is not to be chosen, because it failed while in use.
+  var shunnedUntil: Instant?
+  var roundTrip = RoundTripEstimate()
+  var bytesSent: UInt64 = 0
+  var bytesReceived: UInt64 = 0
+
+  init(number: UInt64, path: NetworkPath, kind: CarrierKind, now: Instant) {
+    self.number = number
+    self.path = path
+    self.kind = kind
+    nextProbe = now
+  }
+
+  mutating func noteHeard(now: Instant, isData: Bool) {
+    lastHeard = now
+    unansweredSince = nil
+    if isData { unansweredDataSince = nil }
+  }
+
+  mutating func noteSent(_ count: Int, now: Instant, isData: Bool) {
+    bytesSent += UInt64(count)
+    if unansweredSince == nil { unansweredSince = now }
+    if isData, unansweredDataSince == nil { unansweredDataSince = now }
+  }
+}
+
+/// The round trip of a path, as RFC 6298 §2 smooths it.
+struct RoundTripEstimate {
+  private(set) var smoothed: Duration?
+  private(set) var variation = Duration.zero
+
+  mutating func add(_ sample: Duration) {
+    guard let previous = smoothed else {
+      smoothed = sample
+      variation = sample / 2
+      return
+    }
+    let difference = sample > previous ? sample - previous : previous - sample
+    variation = (variation * 3 + difference) / 4
+    smoothed = (previous * 7 + sample) / 8
+  }
+}
