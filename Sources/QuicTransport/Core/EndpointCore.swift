@@ -52,7 +52,7 @@ public final class EndpointCore {
     self.settings = settings
     credentials = try Credentials(settings.authentication)
     secrets = EndpointSecrets(resetKey: settings.resetKey)
-    stateless = StatelessResponder(secrets: secrets, now: loop.now)
+    stateless = StatelessResponder(secrets: secrets, shard: settings.shard, now: loop.now)
   }
 
   deinit {
