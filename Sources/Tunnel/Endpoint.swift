@@ -25,4 +25,47 @@ enum Endpoint {
       throw TunnelError(error)
     }
   }
+
+  /// The accepting side of carriers over TCP.
+  static func carriers(
+    endpoint: EndpointCore, registry: PathRegistry, loop: EpollLoop
+  ) throws(TunnelError) -> CarrierListener {
+    do throws(QuicError) {
+      return try CarrierListener(
+        endpoint: endpoint, registry: registry, serverName: "localhost", loop: loop)
+    } catch {
+      throw TunnelError(error)
+    }
+  }
+
+  /// The dialling side of carriers over TCP.
+  static func dialer(
+    endpoint: EndpointCore, registry: PathRegistry, loop: EpollLoop
+  ) throws(TunnelError) -> CarrierDialer {
+    do throws(QuicError) {
+      return try CarrierDialer(endpoint: endpoint, registry: registry, loop: loop) {
+        address throws(RuntimeError) in
+        try TCPSocket.connect(loop: loop, to: address)
+      }
+    } catch {
+      throw TunnelError(error)
+    }
+  }
+
+  /// Listens on the TCP port of the same number as the UDP socket's.
+  static func listen(
+    _ socket: UDPSocket, loop: EpollLoop, carriers: CarrierListener
+  ) throws(TunnelError) -> TCPListener {
+    do throws(RuntimeError) {
+      return try TCPListener(loop: loop, binding: socket.localAddress) {
+        [weak carriers] accepted, remote in
+        guard let carriers else { return accepted.close(resetting: true) }
+        carriers.accept(accepted, from: remote)
+      }
+    } catch {
+      let address = socket.localAddress
+      socket.close()
+      throw .cannotBind(address, error)
+    }
+  }
 }

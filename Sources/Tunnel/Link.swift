@@ -30,11 +30,15 @@ public actor Link {
     public var listenAddress: SocketAddress
     /// How the session behaves.
     public var session: SessionSettings
+    /// Which kinds of carrier may be used.
+    public var carriers: CarrierPolicy
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
-      identity: Identity, ticket: Ticket, listenAddress: SocketAddress, session: SessionSettings
+      identity: Identity, ticket: Ticket, listenAddress: SocketAddress,
+      session: SessionSettings, carriers: CarrierPolicy
     ) {
+      self.carriers = carriers
       self.identity = identity
       self.ticket = ticket
       self.listenAddress = listenAddress
@@ -122,8 +126,11 @@ public actor Link {
         loop: loop, identity: configuration.identity, settings: configuration.session,
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
+      let registry = PathRegistry(endpoint: endpoint)
+      let dialer = try Endpoint.dialer(endpoint: endpoint, registry: registry, loop: loop)
       let core = LinkCore(
-        endpoint: endpoint, loop: loop, ticket: configuration.ticket, onEvent: onEvent,
+        endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
+        ticket: configuration.ticket, policy: configuration.carriers, onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
       do throws(RuntimeError) {
         let listener = try TCPListener(loop: loop, binding: configuration.listenAddress) {

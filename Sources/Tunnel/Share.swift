@@ -10,10 +10,12 @@ public import QuicTransport
 public actor Share {
   /// The invitation for the connecting side. As secret as a password.
   public nonisolated let ticket: Ticket
-  /// The UDP address that peers reach us at.
+  /// The UDP and TCP address that peers reach us at.
   public nonisolated let localAddress: SocketAddress
 
   private let loop: EpollLoop
+  /// The same port as `localAddress`, for peers that UDP does not reach.
+  private let listener: TCPListener
   private let core: ShareCore
 
   /// The loop: everything of the share happens there.
@@ -81,11 +83,16 @@ public actor Share {
 
   /// Ends every session; peers are told.
   public func close() {
+    listener.close()
     core.close()
   }
 
-  private init(loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, core: ShareCore) {
+  private init(
+    loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, listener: TCPListener,
+    core: ShareCore
+  ) {
     self.loop = loop
+    self.listener = listener
     self.ticket = ticket
     self.localAddress = localAddress
     self.core = core
@@ -116,14 +123,18 @@ public actor Share {
         identity: identity.publicKey, capability: configuration.capability, port: port,
         addresses: candidates.map(\.address))
       let loop = self.loop
+      let registry = PathRegistry(endpoint: endpoint)
+      let carriers = try Endpoint.carriers(endpoint: endpoint, registry: registry, loop: loop)
+      let listener = try Endpoint.listen(socket, loop: loop, carriers: carriers)
       let core = ShareCore(
-        endpoint: endpoint, loop: loop, capability: ticket.capability,
+        endpoint: endpoint, registry: registry, carriers: carriers, loop: loop, capability: ticket.capability,
         target: configuration.target, port: port,
         connect: { address throws(RuntimeError) in
           try TCPSocket.connect(loop: loop, to: address)
         }, onEvent: onEvent)
       return Share(
-        loop: loop, ticket: ticket, localAddress: socket.localAddress, core: core)
+        loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
+        core: core)
     }
   }
 }

@@ -3,7 +3,9 @@ public import QuicTransport
 /// What a share or a link tells its owner while it runs. The library itself prints nothing.
 public enum TunnelEvent: Sendable {
   /// A session is open.
-  case sessionOpened(peer: PublicKey?, path: NetworkPath, rtt: Duration)
+  case sessionOpened(peer: PublicKey?, path: SessionPath, rtt: Duration)
+  /// A session moved to another path; its flows go on.
+  case sessionMoved(path: SessionPath, reason: SwitchReason)
   /// A session that was open ended.
   case sessionEnded(peer: PublicKey?, remote: SocketAddress, reason: QuicError)
   /// A peer was not let in, or gave up before it was.
@@ -37,7 +39,9 @@ public struct TunnelTotals: Sendable {
   /// Of the session that was opened last.
   public var connection = ConnectionStatistics()
   /// Its path, while there is one.
-  public var path: NetworkPath?
+  public var path: SessionPath?
+  /// How often sessions changed their path.
+  public var switches = 0
 
   /// All zero.
   public init() {}

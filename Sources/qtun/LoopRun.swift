@@ -166,6 +166,8 @@ extension LoopRun {
     case .sessionOpened(let peer, let path, let rtt):
       log.info(
         "connected", .path(Describe.path(path)), .rtt(rtt), .peer(peer?.description ?? "unknown"))
+    case .sessionMoved(let path, let reason):
+      log.info("moved", .path(Describe.path(path)), .cause(Describe.reason(reason)))
     case .sessionEnded(let peer, let remote, let reason):
       log.info(
         "session ended", .address(remote.description), .cause(reason.description),

@@ -150,6 +150,9 @@ extension ConnectionCore {
     return statistics
   }
 
+  /// Bytes that were sent, ask for an acknowledgement, and are neither acknowledged nor lost.
+  public var bytesInFlight: Int { state.isLive ? Int(clamping: info.bytes_in_flight) : 0 }
+
   /// The path that packets take now.
   public var currentPath: NetworkPath {
     guard state.isLive, let path = ngtcp2_conn_get_path(handle) else { return self.path.path }

@@ -71,7 +71,7 @@ extension ConnectionCore {
   }
 
   private func flush(_ batch: inout PacketBatch) -> Bool {
-    guard let pending = takeCounting(&batch), let host else { return true }
+    guard let pending = takeCounting(&batch) else { return true }
     if case .blocked = send(pending) { return false }
     return true
   }

@@ -65,6 +65,11 @@ public final class EndpointCore {
     socket.receiver = self
   }
 
+  /// The address that datagrams to `remote` would come from.
+  public func sourceAddress(towards remote: SocketAddress) -> SocketAddress? {
+    sockets.first?.sourceAddress(towards: remote)
+  }
+
   /// Takes a socket away again; its owner closes it.
   public func remove(_ socket: any DatagramSocket) {
     sockets.removeAll { $0 === socket }
@@ -81,7 +86,7 @@ public final class EndpointCore {
   public func connect(
     to target: ConnectTarget, delegate: (any ConnectionDelegate)?
   ) throws(QuicError) -> ConnectionCore {
-    guard let socket = sockets.last else { throw .configuration("the endpoint has no socket") }
+    guard let socket = sockets.first else { throw .configuration("the endpoint has no socket") }
     let path = NetworkPath(
       local: socket.sourceAddress(towards: target.address), remote: target.address)
     return try connect(to: target, over: path, delegate: delegate)

@@ -17,6 +17,8 @@ enum PathLabel {
       ? NetworkPath(local: server, remote: client) : NetworkPath(local: client, remote: server)
   }
 
+  static func isCarrier(_ path: NetworkPath) -> Bool { path.local.high == prefix | 2 }
+
   /// The path of a carrier that is a byte stream; `number` is unique in this process.
   static func carrier(_ number: UInt64) -> NetworkPath {
     NetworkPath(

@@ -198,6 +198,10 @@ final class PathManager: PathRouter {
     paths[index].outstanding = nil
     paths[index].isValidated = true
     paths[index].roundTrip.add(now - outstanding.sent)
+    paths[index].answersInRow += 1
+    if index != active, paths[index].answersInRow == 1 {
+      paths[index].nextProbe = now + Self.unprovenInterval
+    }
     paths[index].noteHeard(now: now, isData: false)
     if isServer {
       followIfValidated(index, now: now)
@@ -251,7 +255,8 @@ final class PathManager: PathRouter {
   /// Returns to a better kind of path once it has proved itself.
   private func consider(now: Instant) {
     guard !isServer, let other = best(excluding: active, now: now) else { return }
-    if paths[other].kind < paths[active].kind || !paths[active].isValidated {
+    let isProven = paths[other].answersInRow >= Self.answersToReturn
+    if (paths[other].kind < paths[active].kind && isProven) || !paths[active].isValidated {
       move(to: other, because: .better)
     } else if let since = doubtSince, now - since >= Self.doubtMax {
       leaveActive(because: .silence, now: now)
@@ -264,7 +269,7 @@ final class PathManager: PathRouter {
       .filter { candidate in
         let path = paths[candidate]
         return candidate != index && path.isValidated && path.isFresh(now: now)
-          && (path.shunnedUntil ?? now) <= now
+          && !path.isShunned(now: now)
       }
       .min { left, right in
         let (left, right) = (paths[left], paths[right])
@@ -274,7 +279,7 @@ final class PathManager: PathRouter {
   }
 
   private func leaveActive(because reason: SwitchReason, now: Instant) {
-    paths[active].shunnedUntil = now + Self.shunDuration
+    paths[active].shun(now: now)
     guard let other = best(excluding: active, now: now) else {
       wantAlternatives(now: now)
       return
@@ -326,6 +331,7 @@ final class PathManager: PathRouter {
   // MARK: Time
 
   private func handleTimeout(now: Instant) {
+    forgiveSilence()
     if !isServer {
       watchActive(now: now)
       if let select = pendingSelect, select.next <= now { sendSelect(now: now) }
@@ -337,6 +343,13 @@ final class PathManager: PathRouter {
       probe(index, now: now)
     }
     if let timer { loop.schedule(timer, at: now + Self.tickInterval) }
+  }
+
+  /// Silence means nothing where no answer is due: the last packet may have been an acknowledgement.
+  private func forgiveSilence() {
+    guard connection.bytesInFlight == 0 else { return }
+    paths[active].unansweredDataSince = nil
+    if paths[active].outstanding == nil { paths[active].unansweredSince = nil }
   }
 
   private func watchActive(now: Instant) {
@@ -371,6 +384,7 @@ final class PathManager: PathRouter {
   }
 
   private func probe(_ index: Int, now: Instant) {
+    if paths[index].outstanding != nil { paths[index].answersInRow = 0 }
     let number = send(.probe, argument: paths[index].number, on: index, now: now)
     paths[index].outstanding = (number, now)
     paths[index].nextProbe = now + probeInterval(index)
@@ -427,11 +441,10 @@ extension PathManager {
   /// And for this long is an answer.
   private static let doubtMax = Duration.milliseconds(900)
   private static let dataLossAfter = Duration.seconds(2)
-  /// A path that failed is not tried again for a while, so that nothing flaps.
-  private static let shunDuration = Duration.seconds(5)
   private static let selectInterval = Duration.milliseconds(100)
   private static let alternativesInterval = Duration.seconds(3)
   private static let challengeInterval = Duration.milliseconds(100)
+  private static let answersToReturn = 2
   private static let pathsMax = 8
 }
 

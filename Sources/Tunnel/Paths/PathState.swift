@@ -17,7 +17,10 @@ struct PathState {
   var outstanding: (number: UInt64, sent: Instant)?
   var nextProbe: Instant
   /// Until when the path is not to be chosen, because it failed while in use.
-  var shunnedUntil: Instant?
+  private(set) var shunnedUntil: Instant?
+  private var failures = 0
+  /// Probes answered since one was not; a path has to pass two before a session returns to it.
+  var answersInRow = 0
   var roundTrip = RoundTripEstimate()
   var bytesSent: UInt64 = 0
   var bytesReceived: UInt64 = 0
@@ -28,6 +31,19 @@ struct PathState {
     self.kind = kind
     nextProbe = now
   }
+
+  /// The path failed in use: it rests, and longer each time, so that nothing flaps.
+  mutating func shun(now: Instant) {
+    failures = min(failures + 1, Self.failuresMax)
+    shunnedUntil = now + Self.shunBase * (1 << (failures - 1))
+    answersInRow = 0
+  }
+
+  func isShunned(now: Instant) -> Bool { shunnedUntil.map { $0 > now } ?? false }
+
+  private static let shunBase = Duration.seconds(5)
+  /// Five minutes.
+  private static let failuresMax = 7
 
   mutating func noteHeard(now: Instant, isData: Bool) {
     lastHeard = now

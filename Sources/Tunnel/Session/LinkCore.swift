@@ -15,7 +15,12 @@ final class LinkCore {
   private var state = State.dialling
   private var dialled: [SessionCore] = []
   private var failures: [QuicError] = []
-  private var nextAddress = 0
+  private let plan: DialPlan
+  private let policy: CarrierPolicy
+  private let registry: PathRegistry
+  private let dialer: CarrierDialer
+  private var nextAttempt = 0
+  private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
   private var flows: [Int64: OutgoingFlow] = [:]
   /// Accepted before the session was open, or while the peer allows no more flows.
@@ -34,13 +39,18 @@ final class LinkCore {
   ///   - opened: called once, when the session is open.
   ///   - over: called once, when there is none any more, with the reason.
   init(
-    endpoint: EndpointCore, loop: any EventLoop, ticket: Ticket,
+    endpoint: EndpointCore, registry: PathRegistry, dialer: CarrierDialer,
+    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy,
     onEvent: @escaping (TunnelEvent) -> Void, opened: @escaping () -> Void,
     over: @escaping (TunnelError) -> Void
   ) {
     self.endpoint = endpoint
     self.loop = loop
     self.ticket = ticket
+    self.registry = registry
+    self.dialer = dialer
+    self.policy = policy
+    plan = DialPlan(addresses: ticket.addresses, policy: policy)
     self.onEvent = onEvent
     self.opened = opened
     self.over = over
@@ -55,7 +65,7 @@ final class LinkCore {
     var totals = totals
     if case .open(let session) = state {
       totals.connection = session.connection.statistics
-      totals.path = session.connection.currentPath
+      totals.path = session.paths.map { describe($0.activePath.path) }
     }
     return totals
   }
@@ -89,37 +99,57 @@ final class LinkCore {
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     state = .over
     endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
+    dialer.close()
   }
 
   // MARK: Dialling
 
-  /// The addresses are tried best first, each with a head start (RFC 8305 §5); the first session
-  /// that opens wins.
   private func dialNext() {
-    guard case .dialling = state else { return }
-    guard nextAddress < ticket.addresses.count else { return }
-    let address = ticket.addresses[nextAddress]
-    nextAddress += 1
+    guard case .dialling = state, nextAttempt < plan.attempts.count else { return }
+    let attempt = plan.attempts[nextAttempt]
+    nextAttempt += 1
+    if attempt.kind == .udp {
+      dial(attempt.address, over: nil)
+    } else {
+      pendingCarriers += 1
+      dialer.open(attempt.address, kind: attempt.kind) { [weak self] carrier in
+        self?.carrierSettled(carrier, address: attempt.address)
+      }
+    }
+    if nextAttempt < plan.attempts.count {
+      let wait = plan.attempts[nextAttempt].delay - attempt.delay
+      let timer = LoopTimer { [weak self] _ in self?.dialNext() }
+      dialTimer = timer
+      loop.schedule(timer, at: loop.now + wait)
+    }
+    giveUpIfDone()
+  }
+
+  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress) {
+    pendingCarriers -= 1
+    guard let carrier else { return giveUpIfDone() }
+    guard case .dialling = state else { return dialer.discard(carrier.path) }
+    dial(address, over: carrier.path)
+  }
+
+  private func dial(_ address: SocketAddress, over path: NetworkPath?) {
     do throws(QuicError) {
       let target = ConnectTarget(
         address: address, expectedPeer: ticket.identity, serverName: nil)
       let session = try SessionCore(
-        dialing: target, endpoint: endpoint, capability: ticket.capability, loop: loop)
+        dialing: target, over: path, endpoint: endpoint, registry: registry,
+        capability: ticket.capability, loop: loop)
       session.owner = self
       dialled.append(session)
     } catch {
       failures.append(error)
     }
-    let timer = LoopTimer { [weak self] _ in self?.dialNext() }
-    dialTimer = timer
-    loop.schedule(timer, at: loop.now + Self.headStart)
-    giveUpIfDone()
   }
 
   private func giveUpIfDone() {
-    guard case .dialling = state, dialled.isEmpty, nextAddress >= ticket.addresses.count else {
-      return
-    }
+    guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
+      nextAttempt >= plan.attempts.count
+    else { return }
     end(worstFailure)
   }
 
@@ -188,9 +218,6 @@ final class LinkCore {
     drained()
   }
 
-  /// A good handshake on a local network takes a few milliseconds; RFC 8305 §8 recommends 250 ms
-  /// for strangers, but a superfluous attempt costs nothing here but one packet.
-  private static let headStart = Duration.milliseconds(50)
   /// Local connections that wait for the session or for the peer's permission.
   private static let waitingMax = 1_024
 }
@@ -204,14 +231,16 @@ extension LinkCore: SessionOwner {
     state = .open(session)
     if let dialTimer { loop.cancel(dialTimer) }
     for other in dialled where other !== session {
+      let path = other.connection.currentPath
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
+      dialer.discard(path)
     }
     totals.sessions = 1
     totals.sessionsOpen = 1
     let connection = session.connection
     onEvent(
       .sessionOpened(
-        peer: connection.peer, path: connection.currentPath,
+        peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
     opened()
     openWaiting()
@@ -227,6 +256,29 @@ extension LinkCore: SessionOwner {
     openWaiting()
   }
 
+  /// Opens what the session does not have: TCP beside UDP, UDP beside TCP.
+  func sessionWantsAlternatives(_ session: SessionCore) {
+    guard case .automatic = policy, let paths = session.paths else { return }
+    for address in ticket.addresses {
+      if paths.activePath.kind == .udp {
+        dialer.open(address, kind: .tcp) { [weak paths] carrier in
+          if let carrier { paths?.add(carrier.path, kind: carrier.kind) }
+        }
+      } else if let local = endpoint.sourceAddress(towards: address) {
+        paths.add(NetworkPath(local: local, remote: address), kind: .udp)
+      }
+    }
+  }
+
+  func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
+    totals.switches += 1
+    onEvent(.sessionMoved(path: describe(path), reason: reason))
+  }
+
+  private func describe(_ path: NetworkPath) -> SessionPath {
+    SessionPath(carrier: CarrierKind(path), remote: dialer.remote(of: path) ?? path.remote)
+  }
+
   func session(_ session: SessionCore, ended error: QuicError) {
     dialled.removeAll { $0 === session }
     if case .open(let current) = state, current === session {
@@ -235,7 +287,9 @@ extension LinkCore: SessionOwner {
       for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
       onEvent(
         .sessionEnded(
-          peer: session.connection.peer, remote: session.connection.currentPath.remote,
+          peer: session.connection.peer,
+          remote: describe(session.paths?.activePath.path ?? session.connection.currentPath)
+            .remote,
           reason: error))
       end(TunnelError(error))
       return

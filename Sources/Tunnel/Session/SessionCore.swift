@@ -8,6 +8,11 @@ protocol SessionOwner: AnyObject {
   func session(_ session: SessionCore, opened stream: StreamCore)
   /// The peer opens and takes no more flows.
   func session(_ session: SessionCore, saidGoodbye reason: String)
+  /// The path in use is in doubt or not of the best kind: the owner adds others to
+  /// `session.paths` (dialling side only).
+  func sessionWantsAlternatives(_ session: SessionCore)
+  /// The session moved to another path.
+  func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason)
   /// The peer allows more flows than before.
   func sessionAllowsFlows(_ session: SessionCore)
   /// The last call.
@@ -30,6 +35,11 @@ final class SessionCore {
   /// What the sharing side offers; known to the dialing side once open.
   private(set) var services: [ControlMessage.Service]
 
+  /// Decides on the session's paths, while it is open.
+  private(set) var paths: PathManager?
+
+  private let endpoint: EndpointCore
+  private let registry: PathRegistry
   private let loop: any EventLoop
   private var control: ControlChannel?
   private var greetingTimer: LoopTimer?
@@ -43,9 +53,11 @@ final class SessionCore {
 
   /// The sharing side of a connection that was accepted.
   init(
-    accepting connection: ConnectionCore, capability: SecretBytes,
-    services: [ControlMessage.Service], loop: any EventLoop
+    accepting connection: ConnectionCore, endpoint: EndpointCore, registry: PathRegistry,
+    capability: SecretBytes, services: [ControlMessage.Service], loop: any EventLoop
   ) {
+    self.endpoint = endpoint
+    self.registry = registry
     self.connection = connection
     self.capability = capability
     self.services = services
@@ -55,11 +67,19 @@ final class SessionCore {
   }
 
   /// The dialing side; `endpoint` begins to connect at once.
+  ///
+  /// - Parameter path: the carrier's, or nil for UDP straight to the target.
   init(
-    dialing target: ConnectTarget, endpoint: EndpointCore, capability: SecretBytes,
-    loop: any EventLoop
+    dialing target: ConnectTarget, over path: NetworkPath?, endpoint: EndpointCore,
+    registry: PathRegistry, capability: SecretBytes, loop: any EventLoop
   ) throws(QuicError) {
-    connection = try endpoint.connect(to: target, delegate: nil)
+    self.endpoint = endpoint
+    self.registry = registry
+    if let path {
+      connection = try endpoint.connect(to: target, over: path, delegate: nil)
+    } else {
+      connection = try endpoint.connect(to: target, delegate: nil)
+    }
     self.capability = capability
     services = []
     self.loop = loop
@@ -138,7 +158,19 @@ final class SessionCore {
   private func open() {
     state = .open
     disarmTimer()
+    managePaths()
     owner?.sessionOpened(self)
+  }
+
+  private func managePaths() {
+    guard let keys = PathKeys(of: connection) else { return }
+    let path = connection.currentPath
+    let paths = PathManager(
+      connection: connection, path: path, kind: CarrierKind(path), keys: keys,
+      endpoint: endpoint, loop: loop)
+    paths.owner = self
+    registry.add(paths)
+    self.paths = paths
   }
 
   private func disarmTimer() {
@@ -148,6 +180,16 @@ final class SessionCore {
 
   private static let version: UInt64 = 1
   private static let greetingTimeout = Duration.seconds(5)
+}
+
+extension SessionCore: PathManagerOwner {
+  func pathManagerWantsAlternatives(_ manager: PathManager) {
+    owner?.sessionWantsAlternatives(self)
+  }
+
+  func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {
+    owner?.session(self, movedTo: path.path, because: reason)
+  }
 }
 
 extension SessionCore: ConnectionDelegate {
@@ -181,6 +223,10 @@ extension SessionCore: ConnectionDelegate {
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     state = .ended
     disarmTimer()
+    if let paths {
+      paths.stop()
+      registry.remove(paths)
+    }
     owner?.session(self, ended: error)
   }
 }

@@ -3,6 +3,9 @@ internal import QuicTransport
 /// The sharing side, sans-I/O: lets sessions in and joins their flows to the target.
 final class ShareCore {
   private let endpoint: EndpointCore
+  private let registry: PathRegistry
+  /// Takes carriers over TCP; its connections are handed in by the owner of the listener.
+  let carriers: CarrierListener
   private let loop: any EventLoop
   private let capability: SecretBytes
   private let targets: [String: [SocketAddress]]
@@ -26,11 +29,13 @@ final class ShareCore {
   ///   - port: what the connecting side listens on unless told otherwise.
   ///   - connect: opens a connection to one address of the target.
   init(
-    endpoint: EndpointCore, loop: any EventLoop, capability: SecretBytes,
+    endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener, loop: any EventLoop, capability: SecretBytes,
     target: [SocketAddress], port: UInt16, connect: @escaping IncomingFlow.Connect,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
+    self.registry = registry
+    self.carriers = carriers
     self.loop = loop
     self.capability = capability
     targets = ["": target]
@@ -42,9 +47,9 @@ final class ShareCore {
 
   var statistics: TunnelTotals {
     var totals = totals
-    if let newest = sessions.values.first(where: \.isOpen)?.session.connection {
-      totals.connection = newest.statistics
-      totals.path = newest.currentPath
+    if let newest = sessions.values.first(where: \.isOpen)?.session {
+      totals.connection = newest.connection.statistics
+      totals.path = newest.paths.map { describe($0.activePath.path) }
     }
     return totals
   }
@@ -72,11 +77,13 @@ final class ShareCore {
       admitted.session.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
     }
     endpoint.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
+    carriers.close()
   }
 
   private func admit(_ connection: ConnectionCore) {
     let session = SessionCore(
-      accepting: connection, capability: capability, services: services, loop: loop)
+      accepting: connection, endpoint: endpoint, registry: registry, capability: capability,
+      services: services, loop: loop)
     session.owner = self
     sessions[ObjectIdentifier(session)] = Admitted(session: session)
   }
@@ -87,6 +94,11 @@ final class ShareCore {
     totals.note(report)
     onEvent(.flowEnded(report))
     endDrainIfDone()
+  }
+
+  private func describe(_ path: NetworkPath) -> SessionPath {
+    SessionPath(
+      carrier: CarrierKind(path), remote: carriers.remote(of: path) ?? path.remote)
   }
 
   private func endDrainIfDone() {
@@ -110,7 +122,7 @@ extension ShareCore: SessionOwner {
     let connection = session.connection
     onEvent(
       .sessionOpened(
-        peer: connection.peer, path: connection.currentPath,
+        peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
   }
 
@@ -137,12 +149,19 @@ extension ShareCore: SessionOwner {
 
   func sessionAllowsFlows(_ session: SessionCore) {}
 
+  func sessionWantsAlternatives(_ session: SessionCore) {}
+
+  func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
+    totals.switches += 1
+    onEvent(.sessionMoved(path: describe(path), reason: reason))
+  }
+
   func session(_ session: SessionCore, ended error: QuicError) {
     guard let admitted = sessions[ObjectIdentifier(session)] else { return }
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
-    let remote = session.connection.currentPath.remote
+    let remote = describe(session.paths?.activePath.path ?? session.connection.currentPath).remote
     if admitted.isOpen {
       totals.sessionsOpen -= 1
       totals.connection = session.connection.statistics

@@ -205,7 +205,10 @@ extension CommandLineParser {
     }
     guard let session else { return nil }
     let listen = argument(Grammar.localAddress, at: 0)
-    return .connect(ConnectSettings(ticket: ticket, listen: listen, session: session))
+    return .connect(
+      ConnectSettings(
+        ticket: ticket, listen: listen, carriers: value(of: Grammar.carrier) ?? .auto,
+        session: session))
   }
 
   /// Whether a word can only be meant as an address: no ticket is a number or has a colon.

@@ -53,6 +53,11 @@ extension Grammar {
     "congestion", "cubic|bbr", ValueParser<CongestionControl>.choice,
     default: SessionSettings.congestionDefault.rawValue,
     help: "how fast to send: bbr suits long or lossy paths")
+  /// What may carry the session.
+  static let carrier = Option(
+    "carrier", "auto|udp|tcp", ValueParser<CarrierChoice>.choice, default: "auto",
+    help: "what may carry the session: auto takes UDP where it passes, TLS over TCP where it does "
+      + "not, and goes back")
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
@@ -129,7 +134,7 @@ extension Grammar {
         + "The peer must prove the identity that the ticket names."
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: sessionOptions,
+    options: [carrier.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),

@@ -77,8 +77,18 @@ struct ConnectSettings: Equatable, Sendable {
   let ticket: TicketSource
   /// The TCP address to open; nil for 127.0.0.1 and the port that the ticket names.
   let listen: HostPort?
+  /// What may carry the session.
+  let carriers: CarrierChoice
   /// The session's settings.
   let session: SessionSettings
+}
+
+/// What may carry a session.
+enum CarrierChoice: String, CaseIterable, Sendable {
+  /// UDP where it passes, TCP where it does not, and back.
+  case auto
+  case udp
+  case tcp
 }
 
 /// Where a ticket comes from; it has not been looked into.

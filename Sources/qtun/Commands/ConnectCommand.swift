@@ -12,7 +12,8 @@ struct ConnectCommand: Sendable {
     let listen =
       try settings.listen?.localAddress() ?? SocketAddress.loopbackIPv4.with(port: ticket.port)
     configuration = Link.Configuration(
-      identity: identity, ticket: ticket, listenAddress: listen, session: settings.session.tunnel)
+      identity: identity, ticket: ticket, listenAddress: listen, session: settings.session.tunnel,
+      carriers: settings.carriers.policy)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {

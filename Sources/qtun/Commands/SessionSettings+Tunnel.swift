@@ -44,3 +44,14 @@ extension HostPort {
     return address
   }
 }
+
+extension CarrierChoice {
+  /// The same for the library.
+  var policy: CarrierPolicy {
+    switch self {
+    case .auto: .automatic
+    case .udp: .only(.udp)
+    case .tcp: .only(.tcp)
+    }
+  }
+}

@@ -3,9 +3,27 @@ internal import Tunnel
 
 /// What tunnels report, in words for the user.
 enum Describe {
-  /// How a session is connected: `direct 192.0.2.7:4433`.
-  static func path(_ path: NetworkPath) -> String {
-    "direct \(path.remote)"
+  /// How a session is connected: `direct udp 192.0.2.7:4433`.
+  static func path(_ path: SessionPath) -> String {
+    "direct \(name(path.carrier)) \(path.remote)"
+  }
+
+  /// Why it moved.
+  static func reason(_ reason: SwitchReason) -> String {
+    switch reason {
+    case .silence: "the old path fell silent"
+    case .dataLoss: "the old path lost data"
+    case .carrierClosed: "the old path was closed"
+    case .better: "this path is better"
+    case .peerMoved: "the peer moved"
+    }
+  }
+
+  private static func name(_ carrier: CarrierKind) -> String {
+    switch carrier {
+    case .udp: "udp"
+    case .tcp: "tcp"
+    }
   }
 
   /// Why a flow failed and what to do; nil when it ended as its programs wanted.

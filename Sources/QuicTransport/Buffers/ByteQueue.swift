@@ -1,0 +1,31 @@
+/// Bytes in, bytes out, in order; its memory is reused once it has run empty.
+struct ByteQueue {
+  private var bytes: [UInt8] = []
+  private var head = 0
+
+  var count: Int { bytes.count - head }
+
+  mutating func append(_ more: UnsafeRawBufferPointer) {
+    bytes.append(contentsOf: more)
+  }
+
+  /// Lends what is there.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[head...])) }
+  }
+
+  /// Drops `amount` bytes from the front.
+  mutating func removeFirst(_ amount: Int) {
+    precondition(amount <= count)
+    head += amount
+    if head == bytes.count {
+      bytes.removeAll(keepingCapacity: bytes.capacity <= Self.capacityKept)
+      head = 0
+    } else if head >= Self.capacityKept {
+      bytes.removeFirst(head)
+      head = 0
+    }
+  }
+
+  private static let capacityKept = 256 * 1024
+}

@@ -1,0 +1,259 @@
+internal import CNgtcp2
+internal import Glibc
+
+/// Told what happens to a `TLSStream`. Called on the loop.
+public protocol TLSStreamDelegate: AnyObject {
+  /// The handshake is done; bytes may be written.
+  func tlsStreamReady(_ stream: TLSStream)
+  /// Plaintext arrived; valid during the call.
+  func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer)
+  /// What was written has left this process, but for less than the low-water mark.
+  func tlsStreamWritable(_ stream: TLSStream)
+  /// The stream is over; the last call. The reason is nil when the peer closed it in order.
+  func tlsStream(_ stream: TLSStream, ended reason: String?)
+}
+
+/// TLS 1.3 over a byte stream, for the carriers that look like HTTPS.
+///
+/// It hides what it carries from onlookers, nothing more: the session inside is encrypted and
+/// authenticated from end to end, so a client accepts every certificate here.
+public final class TLSStream: StreamSocketHandler {
+  /// Told what happens.
+  public weak var delegate: (any TLSStreamDelegate)?
+
+  private let socket: any StreamSocket
+  private let session: gnutls_session_t
+  private let credentials: TLSStreamCredentials
+  /// Ciphertext that arrived, and that waits to leave.
+  private var incoming = ByteQueue()
+  private var outgoing = ByteQueue()
+  private var isReady = false
+  private var isOver = false
+  private var peerClosed = false
+  private var wasFull = false
+  private let plaintext: UnsafeMutableRawBufferPointer
+
+  /// Which side of the handshake this is.
+  public enum Role {
+    /// Sends this name as SNI.
+    case client(serverName: String?)
+    case server
+  }
+
+  /// Takes the socket over, which is connected or about to be; call `start` when it is.
+  public init(
+    socket: any StreamSocket, role: Role, credentials: TLSStreamCredentials
+  ) throws(QuicError) {
+    var session: gnutls_session_t?
+    let isServer: Bool
+    switch role {
+    case .client: isServer = false
+    case .server: isServer = true
+    }
+    let flags = (isServer ? GNUTLS_SERVER.rawValue : GNUTLS_CLIENT.rawValue)
+    let quiet = UInt32(GNUTLS_NONBLOCK.rawValue) | UInt32(GNUTLS_NO_SIGNAL.rawValue)
+    guard gnutls_init(&session, UInt32(flags) | quiet) == 0, let session else {
+      throw .configuration("GnuTLS is out of memory")
+    }
+    self.session = session
+    self.socket = socket
+    self.credentials = credentials
+    plaintext = .allocate(byteCount: Self.recordMax, alignment: 16)
+    gnutls_priority_set_direct(session, "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM", nil)
+    gnutls_credentials_set(
+      session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials.handle))
+    // GnuTLS writes secrets to SSLKEYLOGFILE unless another function takes them.
+    gnutls_session_set_keylog_function(session) { _, _, _ in 0 }
+    if case .client(let name?) = role {
+      gnutls_server_name_set(session, GNUTLS_NAME_DNS, name, name.utf8.count)
+    }
+    setApplicationProtocol()
+    // SAFETY: this object owns the session and outlives it; GnuTLS calls only inside our calls.
+    gnutls_transport_set_ptr(session, Unmanaged.passUnretained(self).toOpaque())
+    gnutls_transport_set_push_function(session) { stream, bytes, count in
+      TLSStream.from(stream).push(UnsafeRawBufferPointer(start: bytes, count: count))
+    }
+    gnutls_transport_set_pull_function(session) { stream, bytes, count in
+      TLSStream.from(stream).pull(UnsafeMutableRawBufferPointer(start: bytes, count: count))
+    }
+    gnutls_transport_set_pull_timeout_function(session) { stream, _ in
+      TLSStream.from(stream).incoming.count > 0 ? 1 : 0
+    }
+  }
+
+  deinit {
+    gnutls_deinit(session)
+    plaintext.deallocate()
+  }
+
+  /// Begins the handshake.
+  public func start() {
+    socket.handler = self
+    advance()
+  }
+
+  /// Ciphertext that the socket has not taken yet, in bytes.
+  public var pendingCount: Int { outgoing.count }
+
+  /// Encrypts and queues `bytes`; mind `pendingCount`.
+  public func write(_ bytes: UnsafeRawBufferPointer) {
+    guard isReady, !isOver else { return }
+    var rest = bytes
+    while !rest.isEmpty {
+      let count = gnutls_record_send(session, rest.baseAddress, rest.count)
+      guard count > 0 else { return end(Self.text(Int32(clamping: count))) }
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+    }
+  }
+
+  /// Hands queued ciphertext to the socket; call it once after a series of writes.
+  public func flush() {
+    while !isOver, outgoing.count > 0 {
+      let result = outgoing.withBytes { bytes in
+        withUnsafePointer(to: bytes) { socket.write(UnsafeBufferPointer(start: $0, count: 1)) }
+      }
+      switch result {
+      case .moved(let count): outgoing.removeFirst(count)
+      case .blocked:
+        wasFull = true
+        return
+      case .ended: return
+      case .failed(let code): return end(String(cString: strerror(code)))
+      }
+    }
+    if wasFull, !isOver, outgoing.count == 0 {
+      wasFull = false
+      delegate?.tlsStreamWritable(self)
+    }
+  }
+
+  /// Ends the stream, with close_notify if it is `orderly`.
+  public func close(orderly: Bool) {
+    guard !isOver else { return }
+    if orderly, isReady {
+      gnutls_bye(session, GNUTLS_SHUT_WR)
+      flush()
+    }
+    isOver = true
+    socket.close(resetting: !orderly)
+  }
+
+  // MARK: Socket
+
+  /// The socket's connect succeeded.
+  public func streamSocketConnected() {
+    start()
+  }
+
+  /// The socket's connect failed.
+  public func streamSocketFailed(_ code: Int32) {
+    end(String(cString: strerror(code)))
+  }
+
+  /// The socket can be read or written.
+  public func streamSocketReady(_ readiness: Readiness) {
+    if readiness.contains(.writable) { flush() }
+    readSocket()
+    if !isOver, readiness.contains(.error) { end("the connection was reset") }
+  }
+
+  private func readSocket() {
+    // Bounded, so that one stream does not hold the loop; the rest is read on the next edge or
+    // after what arrived was handled.
+    while !isOver {
+      let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) { memory in
+        let result = socket.read(into: memory)
+        if case .moved(let count) = result {
+          incoming.append(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+        }
+        return result
+      }
+      switch result {
+      case .moved: advance()
+      case .blocked: return
+      case .ended:
+        peerClosed = true
+        advance()
+        return end(isReady ? nil : "the connection was closed during the handshake")
+      case .failed(let code): return end(String(cString: strerror(code)))
+      }
+    }
+  }
+
+  // MARK: TLS
+
+  private func advance() {
+    guard !isOver else { return }
+    if !isReady {
+      let result = gnutls_handshake(session)
+      flush()
+      guard result == GNUTLS_E_SUCCESS else {
+        if gnutls_error_is_fatal(result) != 0 { end(Self.text(result)) }
+        return
+      }
+      isReady = true
+      delegate?.tlsStreamReady(self)
+    }
+    while !isOver {
+      let count = gnutls_record_recv(session, plaintext.baseAddress, plaintext.count)
+      if count > 0 {
+        delegate?.tlsStream(
+          self, received: UnsafeRawBufferPointer(rebasing: plaintext[..<count]))
+      } else if count == 0 {
+        return end(nil)
+      } else if gnutls_error_is_fatal(Int32(clamping: count)) != 0 {
+        return end(Self.text(Int32(clamping: count)))
+      } else if Int32(clamping: count) == GNUTLS_E_AGAIN {
+        return flush()
+      }
+    }
+  }
+
+  private func end(_ reason: String?) {
+    guard !isOver else { return }
+    isOver = true
+    socket.close(resetting: reason != nil)
+    delegate?.tlsStream(self, ended: reason)
+  }
+
+  private func push(_ bytes: UnsafeRawBufferPointer) -> Int {
+    outgoing.append(bytes)
+    return bytes.count
+  }
+
+  private func pull(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+    guard incoming.count > 0 else {
+      if peerClosed { return 0 }
+      gnutls_transport_set_errno(session, EAGAIN)
+      return -1
+    }
+    let count = incoming.withBytes { bytes in
+      let part = bytes.prefix(buffer.count)
+      buffer.copyBytes(from: part)
+      return part.count
+    }
+    incoming.removeFirst(count)
+    return count
+  }
+
+  /// As browsers and servers do; nothing is negotiated with it.
+  private func setApplicationProtocol() {
+    var name = Array("http/1.1".utf8)
+    name.withUnsafeMutableBufferPointer { name in
+      var datum = gnutls_datum_t(data: name.baseAddress, size: UInt32(name.count))
+      _ = gnutls_alpn_set_protocols(session, &datum, 1, 0)
+    }
+  }
+
+  private static func from(_ pointer: gnutls_transport_ptr_t?) -> TLSStream {
+    // SAFETY: set in init to an object that outlives its session.
+    Unmanaged<TLSStream>.fromOpaque(pointer.unsafelyUnwrapped).takeUnretainedValue()
+  }
+
+  private static func text(_ code: Int32) -> String {
+    String(cString: gnutls_strerror(code))
+  }
+
+  private static let recordMax = 16_384
+  private static let readSize = 64 * 1024
+}

@@ -1,0 +1,33 @@
+internal import QuicTransport
+
+/// Finds the session that a path message claims to belong to. One per endpoint.
+final class PathRegistry {
+  private var managers: [SessionID: PathManager] = [:]
+
+  /// Has the endpoint hand its foreign datagrams here.
+  init(endpoint: EndpointCore) {
+    endpoint.onForeignDatagram = { [weak self] datagram, now in
+      // Anything else is dropped without an answer.
+      guard let session = PathMessage.session(of: datagram.bytes) else { return }
+      self?.managers[session]?.receive(datagram, now: now)
+    }
+  }
+
+  func add(_ manager: PathManager) {
+    managers[manager.keys.session] = manager
+  }
+
+  func remove(_ manager: PathManager) {
+    managers[manager.keys.session] = nil
+  }
+
+  /// A carrier closed: whoever has its path hears of it.
+  func carrierEnded(_ path: NetworkPath) {
+    for manager in managers.values { manager.remove(path) }
+  }
+
+  /// Whether a session uses this path, or may come to use it.
+  func isKnown(_ path: NetworkPath) -> Bool {
+    managers.values.contains { $0.paths.contains { $0.path == path } }
+  }
+}
