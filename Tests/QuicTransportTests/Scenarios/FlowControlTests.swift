@@ -1,7 +1,8 @@
 import CNgtcp2
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 @Suite("Flow control")
 struct FlowControlTests {

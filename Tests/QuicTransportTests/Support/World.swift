@@ -1,6 +1,7 @@
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 /// A server and a client on a simulated network, with real ngtcp2 and GnuTLS in both.
 final class World {
