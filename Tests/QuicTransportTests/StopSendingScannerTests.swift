@@ -62,7 +62,7 @@ struct StopSendingScannerTests {
     #expect(scan(bytes) == [Found(id: 256, code: (1 << 62) - 1)])
   }
 
-  @Test("truncated and random payloads are survived", arguments: Seeds.all)
+  @Test("truncated and random payloads are survived", arguments: Seeds.first(20))
   func fuzz(seed: UInt64) {
     for count in 0..<Self.stop.count { #expect(scan(Array(Self.stop[..<count])).isEmpty) }
     var random = SplitMix64(seed: seed)
