@@ -1,5 +1,4 @@
 import CNgtcp2
-import Glibc
 import Simulation
 import Testing
 
@@ -36,9 +35,7 @@ struct ChunkPoolTests {
 struct ReceiveBufferTests {
   private func contents(_ buffer: borrowing ReceiveBuffer, limit: Int = .max) -> [UInt8] {
     buffer.withPieces(limit: limit) { pieces in
-      pieces.flatMap { piece in
-        Array(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
-      }
+      pieces.flatMap { Array($0) }
     }
   }
 

@@ -42,7 +42,7 @@ struct StatelessResponderTests {
 
   @Test("without a token a client is let in, or asked to come again")
   func noToken() {
-    var responder = StatelessResponder(secrets: secrets, now: now)
+    var responder = StatelessResponder(secrets: secrets, shard: 3, now: now)
     guard case .accept(let server) = judge(&responder, token: []) else {
       Issue.record("turned away")
       return
@@ -55,11 +55,13 @@ struct StatelessResponderTests {
     // RFC 9000 §17.2.5: a Retry packet of version 1, far smaller than the Initial.
     #expect(packet[0] & 0xf0 == 0xf0 && Array(packet[1..<5]) == [0, 0, 0, 1])
     #expect(packet.count < 300)
+    // Its source ID, which the client comes back with, leads to this loop (a client ID of 16).
+    #expect(packet[5] == 16 && packet[22] == 16 && packet[23] == 3)
   }
 
   @Test("a Retry token lets the client in with the ID it began with")
   func retryToken() throws {
-    var responder = StatelessResponder(secrets: secrets, now: now)
+    var responder = StatelessResponder(secrets: secrets, shard: 3, now: now)
     let original = ConnectionID.random(shard: 0)
     let retry = ConnectionID.random(shard: 0)
     let token = try #require(
@@ -76,7 +78,7 @@ struct StatelessResponderTests {
 
   @Test("a forged Retry token is answered with INVALID_TOKEN")
   func forgedRetryToken() throws {
-    var responder = StatelessResponder(secrets: secrets, now: now)
+    var responder = StatelessResponder(secrets: secrets, shard: 3, now: now)
     let retry = ConnectionID.random(shard: 0)
     var token = try #require(
       secrets.makeRetryToken(
@@ -91,7 +93,7 @@ struct StatelessResponderTests {
 
   @Test("a token of an earlier visit spares the Retry; a foreign one does not")
   func regularToken() throws {
-    var responder = StatelessResponder(secrets: secrets, now: now)
+    var responder = StatelessResponder(secrets: secrets, shard: 3, now: now)
     let token = try #require(secrets.makeRegularToken(for: path.remote, now: now))
     guard case .accept(let server) = judge(&responder, token: token, mustRetry: true) else {
       Issue.record("turned away")
@@ -113,7 +115,7 @@ struct StatelessResponderTests {
 
   @Test("no answer goes to a port of a service that answers anything")
   func reflector() {
-    var responder = StatelessResponder(secrets: secrets, now: now)
+    var responder = StatelessResponder(secrets: secrets, shard: 3, now: now)
     let dns = path.remote.with(port: 53)
     guard case .answer(nil) = judge(&responder, token: [], remote: dns, mustRetry: true) else {
       Issue.record("answered port 53")
@@ -123,7 +125,7 @@ struct StatelessResponderTests {
 
   @Test("a reset ends in the token of the ID it answers", arguments: [42, 43, 44, 1_200])
   func reset(count: Int) throws {
-    var responder = StatelessResponder(secrets: secrets, now: now)
+    var responder = StatelessResponder(secrets: secrets, shard: 3, now: now)
     let id = ConnectionID.random(shard: 0)
     let packet = [UInt8](repeating: 0x40, count: count).withUnsafeBytes { bytes in
       responder.reset(
