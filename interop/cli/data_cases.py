@@ -135,6 +135,25 @@ def _half_close_by_client(stage: Stage) -> None:
     require(received == answer, f"{len(received)} of {len(answer)} bytes answered")
 
 
+@GROUP.case("early-client")
+def _early_client(stage: Stage) -> None:
+    """A client that came, spoke and finished before the session was open is served as well."""
+    service = stage.service(echo)
+    share = stage.share(service.port)
+    port = free_tcp_port()
+    for _ in range(5):
+        connect = stage.start("connect", share.ticket, port)
+        with socket.socket() as client:
+            client.settimeout(5)
+            deadline = time.monotonic() + 5
+            while client.connect_ex(("127.0.0.1", port)) != 0 and time.monotonic() < deadline:
+                pass
+            client.sendall(b"early")
+            client.shutdown(socket.SHUT_WR)
+            require(receive_to_end(client) == b"early", "the answer differs")
+        require(end(connect, 15) == 0, f"connect ended with {connect.status}")
+
+
 @GROUP.case("half-close-by-service")
 def _half_close_by_service(stage: Stage) -> None:
     """A client still sends to a service that has finished sending."""

@@ -21,6 +21,7 @@ GROUP = Group("life")
 MIB = 1 << 20
 IDLE = ["--idle-timeout", "3s"]
 FLOWS_FOR_LEAKS = 500
+SMALL_BUFFER = 4096
 # Timers and sockets of the run itself that come and go.
 DESCRIPTORS_SPARE = 4
 
@@ -60,29 +61,61 @@ def _drain_connect(stage: Stage) -> None:
 
 @GROUP.case("drain-delivers")
 def _drain_delivers(stage: Stage) -> None:
-    """What the service wrote before the share drains reaches a client that reads later."""
-    answer = pattern(30, 3 * MIB)
+    """What stands in the tunnel when a side drains still reaches a program that reads later."""
+    data = pattern(30, 3 * MIB)
+    proceed = threading.Event()
 
-    def serve(connection: socket.socket) -> None:
+    def answer(connection: socket.socket) -> None:
         receive_to_end(connection)
-        connection.sendall(answer)
+        connection.sendall(data)
 
-    for side in ["share", "connect"]:
-        tunnel = stage.tunnel(serve)
-        with dial(tunnel.port, receive_buffer=4096) as client:
+    def collect(connection: socket.socket) -> bytes:
+        connection.sendall(b"ready")
+        connection.shutdown(socket.SHUT_WR)
+        proceed.wait(10)
+        return receive_to_end(connection)
+
+    for draining in [["share"], ["connect"], ["share", "connect"]]:
+        tunnel = stage.tunnel(answer)
+        with dial(tunnel.port, receive_buffer=SMALL_BUFFER) as client:
             client.sendall(b"?")
             client.shutdown(socket.SHUT_WR)
             tunnel.service.outcome()
-            # The service is done; what it wrote stands in the tunnel.
-            process = getattr(tunnel, side).process
-            process.send(signal.SIGTERM)
-            require_line(process, "stopping  signal=")
-            time.sleep(0.5)
+            processes = _drain(tunnel, draining)
             received = receive_to_end(client)
-            require(
-                received == answer,
-                f"{len(received)} of {len(answer)} bytes arrive while {side} drains")
-        _require_end(process, 0)
+        require(received == data, f"{len(received)} bytes come down while {draining} drain")
+        for process in processes:
+            _require_end(process, 0)
+        proceed.clear()
+        tunnel = stage.tunnel(collect, receive_buffer=SMALL_BUFFER)
+        with dial(tunnel.port) as client:
+            client.sendall(data)
+            require(receive_to_end(client) == b"ready", "the flow does not open")
+        processes = _drain(tunnel, draining)
+        proceed.set()
+        received = tunnel.service.outcome()
+        require(received == data, f"{len(received)} bytes come up while {draining} drain")
+        for process in processes:
+            _require_end(process, 0)
+
+
+def _drain(tunnel: Tunnel, names: list[str]) -> list[Process]:
+    """Asks sides of a tunnel to stop, and gives them time to do so too early."""
+    processes = [getattr(tunnel, name).process for name in names]
+    for process in processes:
+        process.send(signal.SIGTERM)
+        require_line(process, "stopping  signal=")
+    time.sleep(0.5)
+    return processes
+
+
+@GROUP.case("drain-without-peer")
+def _drain_without_peer(stage: Stage) -> None:
+    """A peer that died without a word does not hold up the end."""
+    for killed, draining in [("share", "connect"), ("connect", "share")]:
+        tunnel = stage.tunnel(echo)
+        getattr(tunnel, killed).process.kill()
+        _require_end(getattr(tunnel, draining).process, 0, seconds=4, number=signal.SIGTERM)
 
 
 @GROUP.case("second-signal")
@@ -250,7 +283,7 @@ def _secrets(stage: Stage) -> None:
 
 @GROUP.case("key-log")
 def _key_log(stage: Stage) -> None:
-    """SSLKEYLOGFILE alone does nothing; with the flag it is written, readable by its owner only."""
+    """SSLKEYLOGFILE alone does nothing; with the flag the secrets go there."""
     service = stage.service(echo)
     path = stage.workspace.path / "secrets"
     environment = {"SSLKEYLOGFILE": str(path)}

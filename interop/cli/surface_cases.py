@@ -58,12 +58,14 @@ def _json_output(stage: Stage) -> None:
         require(end(process, signal.SIGTERM) == 0, f"{process.name} ended with {process.status}")
         lines = [json.loads(line) for line in process.output().splitlines()]
         require(len(lines) == 2, f"stdout of {process.name}: {lines}")
-        facts = {name: lines[1].get(name) for name in ["event", "sessions", "flows", "flows_failed"]}
-        expected = {"event": "summary", "sessions": 1, "flows": 1, "flows_failed": 0}
-        require(facts == expected, f"summary of {process.name}: {lines[1]}")
-        counts = [lines[1]["bytes_sent"], lines[1]["bytes_received"]]
-        require(counts == [5, 5], f"bytes of {process.name}: {counts}")
-        require(lines[1]["rtt_us"] > 0, f"round-trip time of {process.name}: {lines[1]}")
+        summary = lines[1]
+        expected = {
+            "event": "summary", "sessions": 1, "flows": 1, "flows_failed": 0, "bytes_sent": 5,
+            "bytes_received": 5,
+        }
+        facts = {name: summary.get(name) for name in expected}
+        require(facts == expected, f"summary of {process.name}: {summary}")
+        require(summary["rtt_us"] > 0, f"round-trip time of {process.name}: {summary}")
         for line in process.errors().splitlines():
             require(isinstance(json.loads(line), dict), f"stderr of {process.name}: {line}")
 
