@@ -29,6 +29,14 @@ let package = Package(
     // The measuring instrument: plain sockets, none of our own modules.
     .executableTarget(name: "qtun-load", path: "interop/Load", swiftSettings: settings),
     .testTarget(name: "QtunTests", dependencies: ["qtun"], swiftSettings: settings),
+
+    // An event loop in virtual time and a network in memory; used by tests only.
+    .target(
+      name: "Simulation", dependencies: ["QuicTransport"], path: "Tests/Simulation",
+      swiftSettings: settings),
+    .testTarget(
+      name: "QuicTransportTests", dependencies: ["CNgtcp2", "QuicTransport", "Simulation"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

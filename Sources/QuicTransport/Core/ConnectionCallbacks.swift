@@ -96,6 +96,13 @@ enum ConnectionCallbacks {
       ConnectionCore.from(userData).host?.unroute(ConnectionID(cid.pointee))
       return 0
     }
+    table.dcid_status = { _, status, _, _, token, userData in
+      guard let token else { return 0 }
+      ConnectionCore.from(userData).peerConnectionID(
+        ResetToken(UnsafeRawBufferPointer(start: token, count: ResetToken.byteCount)),
+        isInUse: status == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE)
+      return 0
+    }
     table.recv_stateless_reset = { _, _, userData in
       ConnectionCore.from(userData).gotStatelessReset = true
       return 0
@@ -147,6 +154,15 @@ extension ConnectionCore {
     for (index, byte) in host.resetToken(for: id).enumerated() { token[index] = byte }
     host.route(id, to: self)
     return 0
+  }
+
+  /// The peer's connection ID that has this token came into use, or went out of it.
+  fileprivate func peerConnectionID(_ token: ResetToken, isInUse: Bool) {
+    if isInUse {
+      host?.route(token, to: self)
+    } else {
+      host?.unroute(token, from: self)
+    }
   }
 
   fileprivate func datagramReceived(_ bytes: UnsafeRawBufferPointer) {

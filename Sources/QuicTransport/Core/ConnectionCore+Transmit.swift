@@ -7,6 +7,10 @@ extension ConnectionCore {
   func transmit(now: Instant) -> Bool {
     guard state.isLive, let host else { return true }
     creditConnection()
+    if let stranded {
+      self.stranded = nil
+      if case .blocked = stranded.send(through: host) { return false }
+    }
     let now = advance(to: now)
     var batch = PacketBatch(memory: host.packetMemory)
     let capacity = ngtcp2_conn_get_max_tx_udp_payload_size(handle)
@@ -17,6 +21,7 @@ extension ConnectionCore {
       if !batch.hasRoom(for: capacity) {
         isBlocked = !flush(&batch)
         batch.rewind()
+        if isBlocked { break }
       }
       var info = ngtcp2_pkt_info()
       let count = writePacket(into: batch.end, capacity: capacity, info: &info, now: now)
@@ -37,19 +42,29 @@ extension ConnectionCore {
       batch.add(count)
       if batch.isFinal { isBlocked = !flush(&batch) || isBlocked }
     }
-    if !flush(&batch) { isBlocked = true }
+    if isBlocked {
+      // The packet that did not fit the batch before it is written, and cannot be unwritten.
+      stranded = takeCounting(&batch).map(StrandedPacket.init)
+    } else if !flush(&batch) {
+      isBlocked = true
+    }
     sawOtherPath = false
     ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
     return !isBlocked
   }
 
   private func flush(_ batch: inout PacketBatch) -> Bool {
-    guard let pending = batch.take(), let host else { return true }
+    guard let pending = takeCounting(&batch), let host else { return true }
+    if case .blocked = host.send(pending) { return false }
+    return true
+  }
+
+  private func takeCounting(_ batch: inout PacketBatch) -> DatagramBatch? {
+    guard let pending = batch.take() else { return nil }
     counters.datagramsSent += UInt64(
       (pending.bytes.count + pending.segmentSize - 1) / pending.segmentSize)
     counters.bytesSent += UInt64(pending.bytes.count)
-    if case .blocked = host.send(pending) { return false }
-    return true
+    return pending
   }
 
   /// One packet with as much as fits. Returns its size, 0 when nothing may leave, or an error.

@@ -33,6 +33,8 @@ public final class ConnectionCore {
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
   /// the padding of RFC 9000 §8.2.2 out).
   var sawOtherPath = false
+  /// A packet that was written when the socket had become full.
+  var stranded: StrandedPacket?
   /// An error found inside a callback, to be used instead of CALLBACK_FAILURE.
   var callbackError: CallbackError?
   /// Versions that a Version Negotiation packet offered.
@@ -40,6 +42,8 @@ public final class ConnectionCore {
   var gotStatelessReset = false
   /// The IDs under which the host routes packets here.
   var routes: Set<ConnectionID> = []
+  /// The tokens under which it routes stateless resets here; as many as peer IDs are in use.
+  var resetRoutes: Set<ResetToken> = []
   let path: PathStorage
   let sendingPath: UnsafeMutablePointer<ngtcp2_path_storage>
 
@@ -140,6 +144,7 @@ public final class ConnectionCore {
 
   func unrouteAll() {
     for id in routes { host?.unroute(id) }
+    for token in resetRoutes { host?.unroute(token, from: self) }
   }
 
   @discardableResult

@@ -7,9 +7,9 @@
 struct ConnectionFlow {
   private var window: ReceiveWindow
   private let stalledMax: Int
-  private var consumed: UInt64 = 0
-  private var held = 0
-  private var granted: UInt64
+  private(set) var consumed: UInt64 = 0
+  private(set) var held = 0
+  private(set) var granted: UInt64
 
   init(settings: TransportSettings, now: Instant) {
     window = ReceiveWindow(

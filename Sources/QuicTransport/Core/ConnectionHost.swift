@@ -13,6 +13,9 @@ protocol ConnectionHost: AnyObject {
   /// Packets to `id` belong to `connection` from now on.
   func route(_ id: ConnectionID, to connection: ConnectionCore)
   func unroute(_ id: ConnectionID)
+  /// A stateless reset that ends in `token` is for `connection` from now on.
+  func route(_ token: ResetToken, to connection: ConnectionCore)
+  func unroute(_ token: ResetToken, from connection: ConnectionCore)
   /// A fresh ID that leads to this loop.
   func makeConnectionID() -> ConnectionID
   /// The stateless reset token of `id` (RFC 9000 §10.3.2), 16 bytes.

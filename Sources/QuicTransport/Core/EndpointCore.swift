@@ -7,8 +7,9 @@ internal import CNgtcp2
 ///     not QUIC (bit 0x40 and 0x80 clear) -> foreign     STUN and our own control messages
 ///     under 21 bytes                     -> dropped     F11; no QUIC packet is shorter
 ///     a connection ID that we know       -> connection
-///     an unknown version                 -> Version Negotiation
+///     a version that we do not speak     -> Version Negotiation
 ///     an Initial                         -> refused, Retry, or a new connection
+///     a stateless reset that we can tell -> its connection
 ///     any other short header             -> stateless reset
 ///
 /// What has no connection costs no memory, and its answers are smaller than what they answer and
@@ -30,6 +31,7 @@ public final class EndpointCore {
   private let secrets: EndpointSecrets
   private var sockets: [any DatagramSocket] = []
   private var routes: [ConnectionID: ConnectionCore] = [:]
+  private var resetRoutes: [ResetToken: ConnectionCore] = [:]
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
   /// Connections by identity, so that the endpoint keeps them alive.
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
@@ -97,6 +99,7 @@ public final class EndpointCore {
     for connection in connections.values {
       connection.close(code: code, reason: reason)
     }
+    releaseIfDone()
   }
 
   /// Releases the sockets and timers. Connections that are still open vanish without a word.
@@ -151,11 +154,10 @@ extension EndpointCore: DatagramReceiver {
       if let connection = routes[id] {
         connection.receive(datagram, now: now)
       } else {
-        receiveUnrouted(datagram, id, now: now)
+        receiveUnrouted(datagram, header, id, now: now)
       }
     case NGTCP2_ERR_VERSION_NEGOTIATION:
-      guard settings.acceptsConnections, !isClosed else { return }
-      answer(datagram, stateless.versionNegotiation(to: datagram, header, settings, now: now))
+      negotiateVersion(datagram, header, now: now)
     default: break
     }
   }
@@ -164,12 +166,32 @@ extension EndpointCore: DatagramReceiver {
     for connection in connections.values { needsFlush(connection) }
   }
 
-  private func receiveUnrouted(_ datagram: ReceivedDatagram, _ id: ConnectionID, now: Instant) {
+  private func receiveUnrouted(
+    _ datagram: ReceivedDatagram, _ header: ngtcp2_version_cid, _ id: ConnectionID, now: Instant
+  ) {
     if datagram.bytes[0] & 0x80 == 0 {
-      answer(datagram, stateless.reset(to: datagram, id, now: now))
+      // A stateless reset looks like a packet to some unknown ID. ngtcp2 checks it once more, with
+      // the path.
+      if let token = ResetToken(endOf: datagram.bytes), let connection = resetRoutes[token] {
+        connection.receive(datagram, now: now)
+      } else {
+        answer(datagram, stateless.reset(to: datagram, id, now: now))
+      }
+    } else if !settings.transport.versions.contains(QuicVersion(number: header.version)) {
+      // ngtcp2 knows the version, but the settings leave it out.
+      negotiateVersion(datagram, header, now: now)
     } else if settings.acceptsConnections, !isClosed {
       accept(datagram, now: now)
     }
+  }
+
+  private func negotiateVersion(
+    _ datagram: ReceivedDatagram, _ header: ngtcp2_version_cid, now: Instant
+  ) {
+    guard settings.acceptsConnections, !isClosed,
+      datagram.bytes.count >= Self.versionNegotiationMin
+    else { return }
+    answer(datagram, stateless.versionNegotiation(to: datagram, header, settings, now: now))
   }
 
   private func accept(_ datagram: ReceivedDatagram, now: Instant) {
@@ -215,6 +237,8 @@ extension EndpointCore: DatagramReceiver {
   /// The shortest packet that may carry a stateless reset (RFC 9000 §10.3).
   private static let packetSizeMin = 21
   private static let handshakesBeforeRetry = 256
+  /// RFC 9000 §6.1: what is smaller may be too short for any version's first packet.
+  private static let versionNegotiationMin = 1_200
 }
 
 // MARK: - Flushing
@@ -319,6 +343,17 @@ extension EndpointCore: ConnectionHost {
 
   func unroute(_ id: ConnectionID) {
     routes.removeValue(forKey: id)?.routes.remove(id)
+  }
+
+  func route(_ token: ResetToken, to connection: ConnectionCore) {
+    resetRoutes[token] = connection
+    connection.resetRoutes.insert(token)
+  }
+
+  func unroute(_ token: ResetToken, from connection: ConnectionCore) {
+    connection.resetRoutes.remove(token)
+    // Two peers that share a reset key give out equal tokens for equal IDs.
+    if resetRoutes[token] === connection { resetRoutes[token] = nil }
   }
 
   func makeConnectionID() -> ConnectionID {

@@ -1,0 +1,131 @@
+import QuicTransport
+import Simulation
+import Testing
+
+@Suite("Address validation")
+struct AddressValidationTests {
+  /// The types of long-header packets (RFC 9000 §17.2) in the order in which they were sent.
+  private func isRetry(_ datagram: SimDatagram) -> Bool {
+    datagram.bytes[0] & 0xf0 == 0xf0
+  }
+
+  @Test("Retry costs one round trip and keeps nothing on the server until the client returns")
+  func retry() throws {
+    let world = try World { $0.server.retry = .always }
+    var retries = 0
+    var connectionsAtRetry = 0
+    world.network.onSend = { datagram in
+      guard isRetry(datagram) else { return }
+      retries += 1
+      connectionsAtRetry = world.server.connectionCount
+    }
+    let (client, _) = try world.connect()
+    #expect(retries == 1 && connectionsAtRetry == 0)
+    #expect(client.readyAt == SimLoop.start + .milliseconds(20))
+    #expect(world.accepted.count == 1)
+  }
+
+  @Test("a token from the first connection spares the second one the Retry")
+  func newToken() throws {
+    let world = try World { $0.server.retry = .always }
+    let first = try world.connect()
+    world.loop.run(for: .seconds(1))
+    first.client.connection?.close(code: 0, reason: "")
+    world.loop.run(for: .seconds(1))
+    var retries = 0
+    world.network.onSend = { if isRetry($0) { retries += 1 } }
+    let started = world.loop.now
+    let second = try world.connect()
+    #expect(retries == 0)
+    #expect(second.client.readyAt == started + .milliseconds(10))
+  }
+
+  @Test("a token is used once")
+  func tokenOnce() throws {
+    let world = try World { $0.server.retry = .always }
+    _ = try world.connect()
+    world.loop.run(for: .seconds(1))
+    var retries = 0
+    world.network.onSend = { if isRetry($0) { retries += 1 } }
+    let second = try world.dial()
+    let third = try world.dial()
+    world.wait { second.isReady && third.isReady }
+    #expect(retries == 1)
+  }
+
+  @Test("a token of another server run is not believed and does no harm")
+  func foreignToken() throws {
+    let world = try World { $0.server.retry = .always }
+    _ = try world.connect()
+    world.loop.run(for: .seconds(1))
+    try world.restartServer()
+    var retries = 0
+    world.network.onSend = { if isRetry($0) { retries += 1 } }
+    #expect(try world.connect().client.isReady)
+    #expect(retries == 1)
+  }
+
+  @Test("a token from another address is not believed")
+  func stolenToken() throws {
+    let world = try World { $0.server.retry = .always }
+    _ = try world.connect()
+    world.loop.run(for: .seconds(1))
+    world.clientSocket.rebind(to: SocketAddress.otherHost.with(port: 50_000))
+    var retries = 0
+    world.network.onSend = { if isRetry($0) { retries += 1 } }
+    #expect(try world.connect().client.isReady)
+    #expect(retries == 1)
+  }
+
+  @Test("256 unfinished handshakes turn Retry on, and their maximum turns strangers away")
+  func underLoad() throws {
+    let world = try World {
+      $0.server.handshakesMax = 300
+      $0.transport { $0.handshakeTimeout = .seconds(20) }
+    }
+    world.network.link(from: .serverHost, to: .clientHost).settings.isBlackhole = true
+    let flood = try (0..<256).map { _ in try world.dial() }
+    world.loop.run(for: .milliseconds(50))
+    #expect(world.server.connectionCount == 256)
+    var retries = 0
+    world.network.onSend = { if isRetry($0) { retries += 1 } }
+    let more = try (0..<100).map { _ in try world.dial() }
+    world.loop.run(for: .milliseconds(50))
+    // Nobody answers the Retry, so nobody else got in.
+    #expect(retries >= 100)
+    #expect(world.server.connectionCount == 256)
+    // An honest client that answers gets in.
+    let honest = try EndpointCore(
+      loop: world.loop, settings: World.settings(.fixture(3), acceptsConnections: false))
+    honest.add(world.network.bind(.otherHost))
+    let probe = ConnectionProbe(loop: world.loop)
+    let target = ConnectTarget(
+      address: world.serverSocket.localAddress,
+      expectedPeer: World.serverIdentity.publicKey, serverName: nil)
+    probe.watch(try honest.connect(to: target, delegate: probe))
+    world.wait(.seconds(2)) { probe.isReady }
+    world.wait(.seconds(30)) { (flood + more).allSatisfy(\.isClosed) }
+    world.wait(.seconds(30)) { world.server.connectionCount <= 1 }
+  }
+
+  @Test("before the client's address is proven the server sends at most three times what it got")
+  func amplification() throws {
+    let world = try World()
+    var received = 0
+    var sent = 0
+    world.network.onSend = { datagram in
+      if datagram.from.with(port: 0) == .serverHost {
+        sent += datagram.bytes.count
+      } else {
+        received += datagram.bytes.count
+      }
+    }
+    world.network.link(from: .serverHost, to: .clientHost).settings.isBlackhole = true
+    let client = try world.dial()
+    world.loop.run(for: .milliseconds(10))
+    // The client repeats itself; only what it sent counts, and the server repeats itself too.
+    world.loop.run(for: .seconds(20))
+    #expect(client.error == .handshakeTimeout)
+    #expect(sent > 0 && sent <= 3 * received)
+  }
+}

@@ -1,0 +1,81 @@
+import QuicTransport
+import Simulation
+import Testing
+
+@Suite("Datagrams")
+struct DatagramTests {
+  @Test("datagrams arrive in both directions")
+  func bothWays() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    try client.connection?.sendDatagram([1, 2, 3])
+    try server.connection?.sendDatagram([4])
+    world.wait { client.datagrams.count == 1 && server.datagrams.count == 1 }
+    #expect(server.datagrams == [[1, 2, 3]])
+    #expect(client.datagrams == [[4]])
+  }
+
+  @Test("the largest datagram passes in one packet, one byte more is refused with the limit")
+  func largest() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    world.loop.run(for: .seconds(2))
+    let connection = try #require(client.connection)
+    let most = connection.datagramSizeMax
+    #expect(most > 1_300 && most < 1_472)
+    try connection.sendDatagram([UInt8](repeating: 7, count: most))
+    world.wait { server.datagrams.count == 1 }
+    #expect(server.datagrams.first?.count == most)
+    #expect(throws: DatagramError.tooLarge(max: most)) {
+      try connection.sendDatagram([UInt8](repeating: 7, count: most + 1))
+    }
+  }
+
+  @Test("an empty datagram is refused")
+  func empty() throws {
+    let world = try World()
+    let (client, _) = try world.connect()
+    #expect(throws: DatagramError.empty) { try client.connection?.sendDatagram([]) }
+  }
+
+  @Test("a full queue refuses, and takes more once it drained")
+  func queueFull() throws {
+    let world = try World { $0.transport { $0.datagramsQueuedMax = 4 } }
+    let (client, server) = try world.connect()
+    for number in 0..<4 { try client.connection?.sendDatagram([UInt8(number)]) }
+    #expect(throws: DatagramError.queueFull) { try client.connection?.sendDatagram([9]) }
+    world.wait { server.datagrams.count == 4 }
+    #expect(server.datagrams == [[0], [1], [2], [3]])
+    try client.connection?.sendDatagram([9])
+    world.wait { server.datagrams.last == [9] }
+  }
+
+  @Test("a peer that takes none is not sent any")
+  func unsupported() throws {
+    let world = try World { $0.server.transport.datagramSizeMax = 0 }
+    let (client, _) = try world.connect()
+    #expect(client.connection?.datagramSizeMax == 0)
+    #expect(throws: DatagramError.unsupported) { try client.connection?.sendDatagram([1]) }
+  }
+
+  @Test("lost datagrams are not sent again and do not hold up others", arguments: Seeds.all)
+  func loss(seed: UInt64) throws {
+    let world = try World {
+      $0.seed = seed
+      $0.link.lossRate = 0.3
+      $0.transport { $0.handshakeTimeout = .seconds(100) }
+    }
+    let client = try world.dial()
+    world.wait(.seconds(100)) { client.isReady && world.accepted.contains(where: \.isReady) }
+    for number in 0..<200 {
+      try client.connection?.sendDatagram([UInt8(number)])
+      world.loop.run(for: .milliseconds(20))
+    }
+    world.loop.run(for: .seconds(5))
+    let server = try #require(world.accepted.first { $0.isReady })
+    let numbers = server.datagrams.compactMap(\.first)
+    #expect(numbers == numbers.sorted())
+    #expect(Set(numbers).count == numbers.count)
+    #expect(numbers.count > 80 && numbers.count < 190)
+  }
+}

@@ -1,0 +1,138 @@
+import QuicTransport
+import Simulation
+import Testing
+
+@Suite("Lifetime of a connection")
+struct LifetimeTests {
+  @Test("silence ends it on both sides after the idle timeout")
+  func idleTimeout() throws {
+    let world = try World { $0.transport { $0.idleTimeout = .seconds(5) } }
+    let (client, server) = try world.connect()
+    world.loop.run(for: .seconds(1))
+    world.network.configure(.serverHost, .clientHost) { $0.isBlackhole = true }
+    world.loop.run(for: .seconds(3))
+    #expect(!client.isClosed && !server.isClosed)
+    world.loop.run(for: .seconds(3))
+    #expect(client.error == .idleTimeout && server.error == .idleTimeout)
+    #expect(world.server.connectionCount == 0 && world.client.connectionCount == 0)
+  }
+
+  @Test("the smaller of both sides' idle timeouts counts")
+  func smallerIdleTimeout() throws {
+    let world = try World {
+      $0.client.transport.idleTimeout = .seconds(3)
+      $0.server.transport.idleTimeout = .seconds(60)
+    }
+    let (client, server) = try world.connect()
+    world.loop.run(for: .seconds(5))
+    #expect(client.error == .idleTimeout && server.error == .idleTimeout)
+  }
+
+  @Test("keep-alive holds an unused connection open")
+  func keepAlive() throws {
+    let world = try World {
+      $0.transport { $0.idleTimeout = .seconds(5) }
+      $0.client.transport.keepAliveInterval = .seconds(2)
+    }
+    let (client, server) = try world.connect()
+    world.loop.run(for: .seconds(120))
+    #expect(!client.isClosed && !server.isClosed)
+  }
+
+  @Test("an idle timeout of zero never ends it")
+  func noIdleTimeout() throws {
+    let world = try World { $0.transport { $0.idleTimeout = .zero } }
+    let (client, server) = try world.connect()
+    world.loop.run(for: .seconds(30 * 24 * 3_600))
+    #expect(!client.isClosed && !server.isClosed)
+    let stream = try client.open()
+    stream.send(10, of: Pattern(seed: 1), finishing: true)
+    world.wait { server.opened.first?.sawEnd == true }
+  }
+
+  @Test("the application's close code and reason reach the peer")
+  func applicationClose() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    client.connection?.close(code: 42, reason: "grüße")
+    world.wait { server.isClosed && client.isClosed }
+    #expect(client.error == .application(code: 42, isRemote: false, reason: "grüße"))
+    #expect(server.error == .application(code: 42, isRemote: true, reason: "grüße"))
+  }
+
+  @Test("a close packet that was lost is repeated when the peer goes on talking")
+  func lostClose() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    let near = try client.open()
+    near.send(1_000, of: Pattern(seed: 1), finishing: false)
+    world.wait { server.opened.first?.received == 1_000 }
+    world.network.link(from: .serverHost, to: .clientHost).settings.isBlackhole = true
+    server.connection?.close(code: 7, reason: "")
+    world.loop.run(for: .milliseconds(1))
+    world.network.link(from: .serverHost, to: .clientHost).settings.isBlackhole = false
+    near.send(100, of: Pattern(seed: 1), finishing: false)
+    world.wait(.seconds(1)) { client.isClosed }
+    #expect(client.error == .application(code: 7, isRemote: true, reason: ""))
+  }
+
+  @Test("closing an endpoint tells every peer, drains and releases the sockets")
+  func endpointClose() throws {
+    let world = try World()
+    let first = try world.connect()
+    let second = try world.connect()
+    world.server.close(code: 1, reason: "maintenance")
+    world.wait { first.client.isClosed && second.client.isClosed }
+    let expected = QuicError.application(code: 1, isRemote: true, reason: "maintenance")
+    #expect(first.client.error == expected && second.client.error == expected)
+    world.wait(.seconds(5)) { world.server.connectionCount == 0 }
+    #expect(world.server.localAddresses.isEmpty)
+    #expect(world.client.connectionCount == 0 || world.loop.runUntilIdle(within: .seconds(5)))
+  }
+
+  @Test("closing an endpoint without connections releases the sockets at once")
+  func idleEndpointClose() throws {
+    let world = try World()
+    world.server.close(code: 0, reason: "")
+    #expect(world.server.localAddresses.isEmpty)
+  }
+
+  @Test("a closed endpoint accepts nobody")
+  func closedEndpointAcceptsNobody() throws {
+    let world = try World { $0.client.transport.handshakeTimeout = .seconds(1) }
+    _ = try world.connect()
+    world.server.close(code: 0, reason: "")
+    let late = try world.dial()
+    world.wait { late.isClosed }
+    #expect(late.error == .handshakeTimeout)
+    #expect(world.accepted.count == 1)
+  }
+
+  @Test("a server that restarted with the same reset key is noticed within a round trip")
+  func statelessReset() throws {
+    let key = SecretBytes([UInt8](repeating: 5, count: 32))
+    let world = try World { $0.server.resetKey = key }
+    let (client, _) = try world.connect()
+    world.loop.run(for: .seconds(1))
+    try world.restartServer()
+    let started = world.loop.now
+    try client.open().send(5_000, of: Pattern(seed: 1), finishing: true)
+    world.wait { client.isClosed }
+    #expect(client.error == .statelessReset)
+    #expect(world.loop.now - started <= .milliseconds(15))
+    #expect(try world.connect().client.isReady)
+  }
+
+  @Test("a stranger with another reset key cannot end a connection")
+  func foreignReset() throws {
+    let world = try World { $0.transport { $0.idleTimeout = .seconds(5) } }
+    let (client, _) = try world.connect()
+    world.loop.run(for: .seconds(1))
+    try world.restartServer()
+    try client.open().send(5_000, of: Pattern(seed: 1), finishing: true)
+    world.loop.run(for: .seconds(2))
+    #expect(!client.isClosed)
+    world.wait { client.isClosed }
+    #expect(client.error == .idleTimeout)
+  }
+}
