@@ -36,7 +36,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "QuicTransportTests", dependencies: ["CNgtcp2", "QuicTransport", "Simulation"],
-      swiftSettings: settings),
+      exclude: ["Fixtures"], swiftSettings: settings),
     .testTarget(
       name: "TunnelTests", dependencies: ["HolePunch", "QuicTransport", "Simulation", "Tunnel"],
       swiftSettings: settings),

@@ -3,6 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static _Thread_local void *current_caller;
+
+void qtun_set_caller(void *caller) { current_caller = caller; }
+
+void *qtun_caller(void) { return current_caller; }
+
 static void log_to_stderr(void *user_data, const char *format, ...) {
   (void)user_data;
   va_list arguments;

@@ -93,6 +93,10 @@ static inline uint8_t *qtun_reset_token_bytes(ngtcp2_transport_params *params) {
   return params->stateless_reset_token;
 }
 
+/// Who is calling ngtcp2 on this thread: its decryption callback is told neither the connection nor
+/// the user data.
+void qtun_set_caller(void *caller);
+void *qtun_caller(void);
 
 /// Wipes and frees what GnuTLS exported; `gnutls_free` is a function pointer variable.
 static inline void qtun_free_secret(gnutls_datum_t *datum) {

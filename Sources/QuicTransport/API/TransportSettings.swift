@@ -30,7 +30,9 @@ public struct TransportSettings: Sendable {
   public var datagramsQueuedMax = 256
   /// UDP payload sizes to try above 1200, ascending (RFC 8899). The steps are common MTUs less
   /// IP and UDP headers: 1280, PPPoE, Ethernet over IPv6 and IPv4, jumbo frames, and what loopback takes.
-  public var pathMTUProbes: [UInt16] = [1_232, 1_392, 1_444, 1_452, 1_472, 8_952, 16_384, 32_768, 61_440]
+  public var pathMTUProbes: [UInt16] = [
+    1_232, 1_392, 1_444, 1_452, 1_472, 8_952, 16_384, 32_768, 61_440,
+  ]
   /// The RTT that is assumed before the first sample.
   public var initialRTT = Duration.milliseconds(100)
   public var usesECN = true

@@ -15,7 +15,16 @@ enum ConnectionCallbacks {
     table.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb
     table.recv_retry = ngtcp2_crypto_recv_retry_cb
     table.encrypt = ngtcp2_crypto_encrypt_cb
-    table.decrypt = ngtcp2_crypto_decrypt_cb
+    table.decrypt = { destination, aead, context, bytes, count, nonce, nonceCount, header, size in
+      let result = ngtcp2_crypto_decrypt_cb(
+        destination, aead, context, bytes, count, nonce, nonceCount, header, size)
+      guard result == 0, let caller = qtun_caller(), size > 0, let header else { return result }
+      // RFC 9000 §17.3: short headers are 1-RTT packets. RFC 9001 §5.3: tags have 16 bytes.
+      guard header[0] & 0x80 == 0, count >= 16 else { return result }
+      ConnectionCore.from(caller).noteStops(
+        UnsafeRawBufferPointer(start: destination, count: count - 16))
+      return result
+    }
     table.hp_mask = ngtcp2_crypto_hp_mask_cb
     table.update_key = ngtcp2_crypto_update_key_cb
     table.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb
@@ -53,11 +62,6 @@ enum ConnectionCallbacks {
     table.stream_reset = { _, _, _, code, userData, streamData in
       guard let stream = StreamCore.from(streamData) else { return 0 }
       ConnectionCore.from(userData).streamReset(stream, code: code)
-      return 0
-    }
-    table.stream_stop_sending = { _, _, code, userData, streamData in
-      guard let stream = StreamCore.from(streamData) else { return 0 }
-      ConnectionCore.from(userData).streamStopped(stream, code: code)
       return 0
     }
     table.stream_close = { _, _, _, _, userData, streamData in
@@ -154,6 +158,10 @@ extension ConnectionCore {
     for (index, byte) in host.resetToken(for: id).enumerated() { token[index] = byte }
     host.route(id, to: self)
     return 0
+  }
+
+  fileprivate func noteStops(_ payload: UnsafeRawBufferPointer) {
+    StopSendingScanner.scan(payload) { stopNotices.append(($0, $1)) }
   }
 
   /// The peer's connection ID that has this token came into use, or went out of it.

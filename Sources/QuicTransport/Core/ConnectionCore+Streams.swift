@@ -101,7 +101,10 @@ extension ConnectionCore {
     list(stream)
   }
 
+  /// The peer asked us to stop sending; ngtcp2 resets the stream for us (RFC 9000 §3.5).
   func streamStopped(_ stream: StreamCore, code: UInt64) {
+    // The frame may come twice, or cross our reset, or be about bytes that the peer has already.
+    guard !stream.sendClosed, !stream.isSentCompletely else { return }
     stream.stopCode = code
     stream.sendClosed = true
     stream.events.insert(.stopped)

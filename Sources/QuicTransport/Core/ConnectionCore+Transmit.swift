@@ -17,6 +17,9 @@ extension ConnectionCore {
     // What may leave before the pacer wants to be asked again (RFC 9002 §7.7).
     var budget = max(ngtcp2_conn_get_send_quantum(handle), 2 * capacity)
     var isBlocked = false
+    // ngtcp2 may read packets that it had buffered.
+    beginCalls()
+    defer { endCalls() }
     while budget > 0, !isBlocked {
       if !batch.hasRoom(for: capacity) {
         isBlocked = !flush(&batch)

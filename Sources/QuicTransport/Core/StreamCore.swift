@@ -217,6 +217,9 @@ extension StreamCore {
     !sendClosed && (sendBuffer.unsentCount > 0 || (isFinishing && !finSent))
   }
 
+  /// Everything, FIN included, left, and all bytes were acknowledged.
+  var isSentCompletely: Bool { finSent && sendBuffer.heldCount == 0 }
+
   /// In a C callback: bytes in order. Returns how many are held from now on.
   func receive(_ bytes: UnsafeRawBufferPointer, fin: Bool) -> Int {
     if fin { receivedFin = true }

@@ -145,7 +145,8 @@ final class TLSSession {
     var text = gnutls_datum_t()
     let reason =
       gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) == 0
-      ? String(decoding: UnsafeBufferPointer(start: text.data, count: Int(text.size)), as: UTF8.self)
+      ? String(
+        decoding: UnsafeBufferPointer(start: text.data, count: Int(text.size)), as: UTF8.self)
       : Credentials.text(result)
     qtun_free_secret(&text)
     rejection = .peerRejected(reason)
@@ -186,7 +187,8 @@ extension TLSSession {
     gnutls_certificate_server_set_request(handle, request)
     parameters.ticketKey?.withBytes { key in
       // SAFETY: GnuTLS copies the key during the call.
-      let base = UnsafeMutablePointer(mutating: key.baseAddress?.assumingMemoryBound(to: UInt8.self))
+      let base = UnsafeMutablePointer(
+        mutating: key.baseAddress?.assumingMemoryBound(to: UInt8.self))
       var datum = gnutls_datum_t(data: base, size: UInt32(key.count))
       _ = gnutls_session_ticket_enable_server(handle, &datum)
     }

@@ -12,8 +12,15 @@ final class TemporaryFolder {
   }
 
   deinit {
-    // Deepest first; links are not followed.
-    nftw(path, { path, _, _, _ in path.map(remove) ?? 0 }, 8, FTW_DEPTH | FTW_PHYS)
+    Self.removeAll(path)
+  }
+
+  /// Removes what is in a folder first; links are not followed.
+  private static func removeAll(_ path: String) {
+    if mode(path) & S_IFMT == S_IFDIR {
+      for name in list(path) { removeAll("\(path)/\(name)") }
+    }
+    remove(path)
   }
 
   func file(_ name: String) -> String { "\(path)/\(name)" }

@@ -1,0 +1,150 @@
+internal import CNgtcp2
+
+extension ConnectionCore {
+  /// Closes with an application code; the peer is told as soon as the tick ends.
+  public func close(code: UInt64, reason: String) {
+    guard state.isLive else { return }
+    var error = ngtcp2_ccerr()
+    Self.withBytes(of: reason) { bytes in
+      ngtcp2_ccerr_set_application_error(&error, code, bytes.baseAddress, bytes.count)
+      end(.application(code: code, isRemote: false, reason: reason), announcing: &error)
+    }
+  }
+
+  /// Ends without a word to the peer, as when the process could not speak any more.
+  func abandon(_ error: QuicError) {
+    guard state.isLive else { return }
+    finish(error)
+    retire()
+  }
+
+  /// ngtcp2 returned an error: decides what the peer hears and what our side is told.
+  func fail(_ code: Int32) {
+    guard state.isLive else { return }
+    switch code {
+    case NGTCP2_ERR_DRAINING:
+      let error = gotStatelessReset ? QuicError.statelessReset : remoteError()
+      finish(error)
+      state = .draining(until: now + closingPeriod)
+    case NGTCP2_ERR_IDLE_CLOSE: abandon(.idleTimeout)
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT: abandon(.handshakeTimeout)
+    case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+      abandon(.versionMismatch(offered: offeredVersions))
+    case NGTCP2_ERR_DROP_CONN, NGTCP2_ERR_RETRY:
+      abandon(.transport(code: 0, isRemote: false, reason: Self.text(code)))
+    default: announce(code)
+    }
+  }
+
+  private func announce(_ code: Int32) {
+    var error = ngtcp2_ccerr()
+    var local: QuicError
+    if case .cryptoBufferExceeded? = callbackError {
+      ngtcp2_ccerr_set_transport_error(&error, 0x0d, nil, 0)
+      local = .transport(code: 0x0d, isRemote: false, reason: "too much handshake data")
+    } else if code == NGTCP2_ERR_CRYPTO {
+      let alert = ngtcp2_conn_get_tls_alert(handle)
+      ngtcp2_ccerr_set_tls_alert(&error, alert == 0 ? Self.internalErrorAlert : alert, nil, 0)
+      local = Self.meaning(ofTransportCode: error.error_code, isRemote: false, reason: "")
+    } else {
+      ngtcp2_ccerr_set_liberr(&error, code, nil, 0)
+      local = .transport(code: error.error_code, isRemote: false, reason: Self.text(code))
+    }
+    if let rejection = tls?.rejection { local = rejection }
+    end(local, announcing: &error)
+  }
+
+  /// Writes CONNECTION_CLOSE and keeps it for whatever still arrives (RFC 9000 §10.2.1).
+  private func end(_ local: QuicError, announcing error: inout ngtcp2_ccerr) {
+    var info = ngtcp2_pkt_info()
+    let capacity = ClosePacket.sizeMax
+    let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+      let written = qtun_conn_write_connection_close(
+        handle, &sendingPath.pointee.path, &info, buffer.baseAddress, capacity, &error,
+        now.nanoseconds)
+      // Before there are keys, nothing can be said.
+      count = max(0, written)
+    }
+    let destination = PathStorage.load(sendingPath.pointee.path)
+    finish(local)
+    if bytes.isEmpty {
+      retire()
+      return
+    }
+    closePacket = ClosePacket(bytes: bytes, path: destination)
+    state = .closing(until: now + closingPeriod)
+    sendClose()
+  }
+
+  func answerWithClose() {
+    guard closePacket?.shouldAnswer() == true else { return }
+    sendClose()
+  }
+
+  private func sendClose() {
+    guard let closePacket else { return }
+    closePacket.bytes.withUnsafeBytes { bytes in
+      counters.datagramsSent += 1
+      counters.bytesSent += UInt64(bytes.count)
+      _ = host?.send(
+        DatagramBatch(
+          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: .notCapable))
+    }
+    host?.needsFlush(self)
+  }
+
+  /// Tells everyone, once, that the connection is over.
+  private func finish(_ error: QuicError) {
+    counters = statistics
+    for stream in streams.values {
+      stream.markClosed(error)
+      list(stream)
+    }
+    streams.removeAll()
+    scheduler.removeAll()
+    datagrams.removeAll()
+    events.append(.closed(error))
+    state = .draining(until: now)
+    host?.needsFlush(self)
+  }
+
+  /// Nothing is answered any more; the host forgets the connection.
+  func retire() {
+    state = .closed
+    host?.needsFlush(self)
+  }
+
+  private func remoteError() -> QuicError {
+    guard let error = ngtcp2_conn_get_ccerr(handle)?.pointee else { return .idleTimeout }
+    let reason = String(
+      decoding: UnsafeBufferPointer(start: error.reason, count: error.reasonlen), as: UTF8.self)
+    if error.type == NGTCP2_CCERR_TYPE_APPLICATION {
+      return .application(code: error.error_code, isRemote: true, reason: reason)
+    }
+    return Self.meaning(ofTransportCode: error.error_code, isRemote: true, reason: reason)
+  }
+
+  /// RFC 9001 §4.8: 0x100 and the TLS alert (RFC 8446 §6.2).
+  private static func meaning(ofTransportCode code: UInt64, isRemote: Bool, reason: String)
+    -> QuicError
+  {
+    let certificateAlerts: Set<UInt64> = [42, 43, 44, 45, 46, 48, 49, 51, 116]
+    if code == 0x100 + 120 { return .protocolMismatch }
+    if isRemote, code > 0x100, certificateAlerts.contains(code - 0x100) {
+      return .rejectedByPeer(alert: UInt8(code - 0x100))
+    }
+    return .transport(code: code, isRemote: isRemote, reason: reason)
+  }
+
+  /// RFC 9000 §10.2: at least three times the probe timeout.
+  private var closingPeriod: Duration {
+    .nanoseconds(Int64(clamping: 3 * ngtcp2_conn_get_pto(handle)))
+  }
+
+  private static func withBytes(of text: String, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+    var text = text
+    text.withUTF8(body)
+  }
+
+  private static let internalErrorAlert: UInt8 = 80
+}

@@ -1,0 +1,61 @@
+@testable import QuicTransport
+import Simulation
+import Testing
+
+/// A NEW_CONNECTION_ID in a 1-RTT packet that reaches a client before its handshake is done aborts
+/// ngtcp2 1.11, so such packets wait.
+@Suite("F2: 1-RTT packets before the handshake is done")
+struct F2Tests {
+  /// A server may write as soon as it has seen the ClientHello. Ours never does, so it is forced to:
+  /// after the Initial was read, before anything is sent.
+  private func writeEarly(_ bytes: [UInt8], in world: World) {
+    world.onAccepted = { probe in
+      world.loop.after(.zero) {
+        guard let connection = probe.connection else { return }
+        connection.state = .open
+        let stream = try? connection.openStream(unidirectional: true)
+        try? stream?.write(bytes)
+        stream?.finish()
+      }
+    }
+  }
+
+  @Test("early data of a server waits for the handshake and is not lost")
+  func earlyData() throws {
+    let world = try World()
+    writeEarly([1, 2, 3], in: world)
+    var early = 0
+    world.network.onSend = { datagram in
+      guard world.loop.now < SimLoop.start + .milliseconds(10) else { return }
+      datagram.bytes.withUnsafeBytes { bytes in
+        if EarlyPacketGuard.longHeaderLength(bytes) < bytes.count { early += 1 }
+      }
+    }
+    let client = try world.dial()
+    world.wait(.milliseconds(10)) { client.opened.first?.sawEnd == true }
+    #expect(early > 0, "the server sent no 1-RTT packet early: nothing was tested")
+    #expect(client.opened.first?.received == 3)
+    #expect(client.readyAt == SimLoop.start + .milliseconds(10))
+  }
+
+  @Test("1-RTT packets that overtake the handshake are held and replayed")
+  func overtaking() throws {
+    let world = try World()
+    writeEarly([UInt8](repeating: 5, count: 2_000), in: world)
+    let link = world.network.link(from: .serverHost, to: .clientHost)
+    var sent = 0
+    world.network.onSend = { datagram in
+      guard datagram.from == world.serverSocket.localAddress else { return }
+      sent += 1
+      link.settings.latency = sent == 1 ? .milliseconds(8) : .milliseconds(5)
+    }
+    let client = try world.dial()
+    world.loop.run(for: .milliseconds(12))
+    let connection = try #require(client.connection)
+    #expect(!client.isReady && !connection.earlyGuard.held.isEmpty)
+    // Everything is there as soon as the first datagram is; nothing is asked for again.
+    world.loop.run(for: .milliseconds(1))
+    #expect(client.isReady && connection.earlyGuard.held.isEmpty)
+    #expect(client.opened.first?.received == 2_000)
+  }
+}
