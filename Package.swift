@@ -26,6 +26,10 @@ let package = Package(
       name: "Tunnel", dependencies: ["HolePunch", "QuicTransport"], swiftSettings: settings),
     .executableTarget(
       name: "qtun", dependencies: ["QuicTransport", "Tunnel"], swiftSettings: settings),
+    // Drives the transport against foreign QUIC stacks; see interop/run-tests.
+    .executableTarget(
+      name: "qtun-interop", dependencies: ["CNgtcp2", "QuicTransport"], path: "interop/Endpoint",
+      swiftSettings: settings),
     // The measuring instrument: plain sockets, none of our own modules.
     .executableTarget(name: "qtun-load", path: "interop/Load", swiftSettings: settings),
     .testTarget(name: "QtunTests", dependencies: ["qtun"], swiftSettings: settings),

@@ -2,9 +2,12 @@ public import QuicTransport
 
 /// An address at which a node may be reached, and how good it promises to be.
 public struct Candidate: Hashable, Sendable {
+  /// Where a peer may send to.
   public let address: SocketAddress
+  /// How far the address reaches.
   public let kind: Kind
 
+  /// A candidate of a known kind.
   public init(address: SocketAddress, kind: Kind) {
     self.address = address
     self.kind = kind
@@ -19,6 +22,7 @@ public struct Candidate: Hashable, Sendable {
     /// This machine only.
     case loopback
 
+    /// Better kinds come first.
     public static func < (left: Kind, right: Kind) -> Bool {
       left.rawValue < right.rawValue
     }

@@ -15,18 +15,23 @@ public actor Link {
   private let core: LinkCore
   private let outcome: Outcome
 
+  /// The loop: everything of the link happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     loop.asUnownedSerialExecutor()
   }
 
   /// What to open and where.
   public struct Configuration: Sendable {
+    /// Who we are to the sharing side.
     public var identity: Identity
+    /// The invitation.
     public var ticket: Ticket
     /// The TCP address to listen on; port 0 picks a free one.
     public var listenAddress: SocketAddress
+    /// How the session behaves.
     public var session: SessionSettings
 
+    /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, ticket: Ticket, listenAddress: SocketAddress, session: SessionSettings
     ) {

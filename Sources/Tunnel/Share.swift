@@ -16,12 +16,14 @@ public actor Share {
   private let loop: EpollLoop
   private let core: ShareCore
 
+  /// The loop: everything of the share happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     loop.asUnownedSerialExecutor()
   }
 
   /// What to share and how.
   public struct Configuration: Sendable {
+    /// Whom tickets name.
     public var identity: Identity
     /// The service's addresses, tried in order for each flow. See `HostResolver`.
     public var target: [SocketAddress]
@@ -31,8 +33,10 @@ public actor Share {
     /// What tickets prove (`Ticket.capabilityCount` bytes). A fresh one makes earlier tickets
     /// worthless; one derived from the identity keeps them valid.
     public var capability: SecretBytes
+    /// How sessions behave.
     public var session: SessionSettings
 
+    /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, target: [SocketAddress], listenAddress: SocketAddress,
       capability: SecretBytes, session: SessionSettings

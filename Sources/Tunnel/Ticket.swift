@@ -22,6 +22,7 @@ public struct Ticket: Sendable {
   /// Where the node may be reached, best first, `addressesMax` at most.
   public var addresses: [SocketAddress]
 
+  /// A ticket; addresses beyond `addressesMax` are left out.
   public init(
     identity: PublicKey, capability: SecretBytes, port: UInt16, addresses: [SocketAddress]
   ) {
@@ -32,6 +33,7 @@ public struct Ticket: Sendable {
     self.addresses = Array(addresses.prefix(Self.addressesMax))
   }
 
+  /// Bytes of a capability.
   public static let capabilityCount = 16
   /// More would make tickets unwieldy and dialling slow.
   public static let addressesMax = 8

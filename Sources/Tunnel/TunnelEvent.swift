@@ -20,8 +20,11 @@ public enum TunnelEvent: Sendable {
 public struct TunnelTotals: Sendable {
   /// Sessions open now, and in all.
   public var sessionsOpen = 0
+  /// Sessions in all.
   public var sessions = 0
+  /// Flows that are open now.
   public var flowsOpen = 0
+  /// Flows in all.
   public var flows = 0
   /// Flows that never reached the target or lost their session.
   public var flowsFailed = 0
@@ -29,11 +32,13 @@ public struct TunnelTotals: Sendable {
   public var flowsRefused = 0
   /// Bytes of local programs that went to the peers, and back.
   public var bytesSent: UInt64 = 0
+  /// Bytes from the peers for local programs.
   public var bytesReceived: UInt64 = 0
   /// Of the session that was opened last.
   public var connection = ConnectionStatistics()
   /// Its path, while there is one.
   public var path: NetworkPath?
 
+  /// All zero.
   public init() {}
 }

@@ -1,4 +1,4 @@
-public import Glibc
+internal import Glibc
 public import QuicTransport
 
 /// One end of an in-memory TCP connection: bounded buffers, FIN, RST, readiness told by edges.
@@ -98,14 +98,14 @@ public final class SimStreamSocket: StreamSocket {
     return incoming.finArrived ? .ended : .blocked
   }
 
-  public func write(_ pieces: UnsafeBufferPointer<iovec>) -> StreamSocketResult {
+  public func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult {
     precondition(!isClosed && isConnected, "write after close, or too early")
     precondition(!outgoing.isFinished, "write after FIN")
     if let error = outgoing.error { return .failed(error) }
     var moved = 0
     for piece in pieces {
-      let count = min(piece.iov_len, outgoing.room)
-      outgoing.bytes.append(contentsOf: UnsafeRawBufferPointer(start: piece.iov_base, count: count))
+      let count = min(piece.count, outgoing.room)
+      outgoing.bytes.append(contentsOf: piece.prefix(count))
       moved += count
     }
     if moved == 0 { return .blocked }

@@ -4,6 +4,7 @@ public actor QuicConnection {
   private let core: ConnectionCore
   private let observer: ConnectionObserver
 
+  /// The loop: everything of the connection happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     loop.asUnownedSerialExecutor()
   }

@@ -16,6 +16,7 @@ public actor QuicEndpoint {
   private var accepted: [QuicConnection] = []
   private var isClosed = false
 
+  /// The loop: everything of the endpoint happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     loop.asUnownedSerialExecutor()
   }

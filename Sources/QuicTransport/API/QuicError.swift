@@ -28,6 +28,7 @@ public enum QuicError: Error, Equatable, Sendable {
 }
 
 extension QuicError: CustomStringConvertible {
+  /// The reason in words, for people.
   public var description: String {
     switch self {
     case .configuration(let reason): return reason

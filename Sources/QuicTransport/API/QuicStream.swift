@@ -11,6 +11,7 @@ public actor QuicStream {
   private let core: StreamCore
   private let observer = StreamObserver()
 
+  /// The loop: everything of the stream happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     loop.asUnownedSerialExecutor()
   }

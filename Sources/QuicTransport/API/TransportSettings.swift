@@ -8,16 +8,20 @@ public struct TransportSettings: Sendable {
   /// A PING is sent after this long without one, nil for none. NAT bindings for UDP may last only
   /// 30 s.
   public var keepAliveInterval: Duration?
+  /// How fast to send.
   public var congestionControl = CongestionControl.cubic
   /// Streams that the peer may have open at once.
   public var bidirectionalStreamsMax = 16_384
+  /// The same for streams that only the peer writes to.
   public var unidirectionalStreamsMax = 1_024
   /// Bytes that the peer may send on a stream before we consumed any; grows with the rate that the
   /// consumer keeps up.
   public var streamWindowInitial = 512 * 1024
+  /// What a stream's window may grow to, in bytes.
   public var streamWindowMax = 8 * 1024 * 1024
   /// The same for all streams together.
   public var connectionWindowInitial = 4 * 1024 * 1024
+  /// What the connection's window may grow to, in bytes.
   public var connectionWindowMax = 32 * 1024 * 1024
   /// Unconsumed bytes of slow streams that do not count against the connection's window, so that
   /// a stopped consumer does not stop the others.
@@ -35,12 +39,14 @@ public struct TransportSettings: Sendable {
   ]
   /// The RTT that is assumed before the first sample.
   public var initialRTT = Duration.milliseconds(100)
+  /// Whether packets are marked ECT(0) and marks are reported (RFC 9000 §13.4).
   public var usesECN = true
   /// QUIC versions in order of preference (RFC 9000, RFC 9369).
   public var versions = [QuicVersion.v1, .v2]
   /// The version of a client's first packet (RFC 9368); the server may upgrade it.
   public var initialVersion = QuicVersion.v1
 
+  /// The defaults, which suit a tunnel between two machines.
   public init() {}
 }
 
@@ -52,8 +58,10 @@ public enum CongestionControl: Sendable {
 
 /// A QUIC version number.
 public struct QuicVersion: Hashable, Sendable {
+  /// The number as it stands in long headers.
   public let number: UInt32
 
+  /// Any version; ngtcp2 speaks 1 and 2.
   public init(number: UInt32) {
     self.number = number
   }
@@ -66,21 +74,29 @@ public struct QuicVersion: Hashable, Sendable {
 
 /// How a connection is doing.
 public struct ConnectionStatistics: Sendable {
+  /// The newest RTT sample (RFC 9002 §5).
   public var latestRTT = Duration.zero
+  /// The smallest sample: the path without queues.
   public var minimumRTT = Duration.zero
+  /// The moving average.
   public var smoothedRTT = Duration.zero
   /// Bytes that may be in flight, and that are.
   public var congestionWindow = 0
+  /// Bytes sent and neither acknowledged nor lost.
   public var bytesInFlight = 0
   /// UDP payload bytes and datagrams, both ways.
   public var bytesSent: UInt64 = 0
+  /// UDP payload bytes that arrived.
   public var bytesReceived: UInt64 = 0
+  /// Datagrams that left.
   public var datagramsSent: UInt64 = 0
+  /// Datagrams that arrived.
   public var datagramsReceived: UInt64 = 0
   /// Packets with stream data that were declared lost.
   public var packetsLost: UInt64 = 0
   /// The largest UDP payload that is known to pass.
   public var pathMTU = 0
 
+  /// All zero.
   public init() {}
 }

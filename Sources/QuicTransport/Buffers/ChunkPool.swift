@@ -16,6 +16,7 @@ public final class ChunkPool {
   private(set) var bytesInUse = 0
   private(set) var bytesReleased = 0
 
+  /// An empty pool.
   public init() {}
 
   deinit {

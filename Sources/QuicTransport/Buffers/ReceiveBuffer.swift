@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// The bytes of a stream that arrived in order and were not consumed yet.
 ///
 /// Bounded by the flow-control window that the stream granted.
@@ -38,15 +36,17 @@ struct ReceiveBuffer: ~Copyable {
 
   /// Hands the pieces at the front to `body`, at most `limit` of them.
   func withPieces<Result>(
-    limit: Int, _ body: (UnsafeBufferPointer<iovec>) -> Result
+    limit: Int, _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Result
   ) -> Result {
     let pieces = min(limit, chunks.count)
-    return withUnsafeTemporaryAllocation(of: iovec.self, capacity: max(pieces, 1)) { vectors in
+    return withUnsafeTemporaryAllocation(
+      of: UnsafeRawBufferPointer.self, capacity: max(pieces, 1)
+    ) { list in
       for index in 0..<pieces {
         let chunk = chunks[index]
-        vectors[index] = iovec(iov_base: chunk.base + chunk.start, iov_len: chunk.count)
+        list[index] = UnsafeRawBufferPointer(start: chunk.base + chunk.start, count: chunk.count)
       }
-      return body(UnsafeBufferPointer(rebasing: vectors[..<pieces]))
+      return body(UnsafeBufferPointer(rebasing: list[..<pieces]))
     }
   }
 

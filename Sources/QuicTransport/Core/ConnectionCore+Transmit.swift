@@ -53,7 +53,21 @@ extension ConnectionCore {
     }
     sawOtherPath = false
     ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
+    releaseEarlyPackets(now: now)
     return !isBlocked
+  }
+
+  /// Reads what the guard held back, once ngtcp2 has left the handshake.
+  ///
+  /// A client does so in the first write after TLS is done, not when TLS is done: until that write
+  /// it still expects the server's first connection ID, and aborts without it.
+  private func releaseEarlyPackets(now: Instant) {
+    guard holdsEarlyPackets, ngtcp2_conn_get_handshake_completed(handle) != 0 else { return }
+    holdsEarlyPackets = false
+    for held in earlyGuard.takeHeld() where state.isLive {
+      held.bytes.withUnsafeBytes { read($0, held.path, held.ecn, now: now) }
+    }
+    host?.needsFlush(self)
   }
 
   private func flush(_ batch: inout PacketBatch) -> Bool {

@@ -10,8 +10,11 @@ internal import CNgtcp2
 ///          |            |----> draining --3 PTO--> closed
 ///          '-- timeout, drop, reset -------------> closed
 public final class ConnectionCore {
+  /// Whether the peer dialled.
   public let isServer: Bool
+  /// Told what happens; set it before the tick ends in which the connection began.
   public weak var delegate: (any ConnectionDelegate)?
+  /// What this side granted and asked for.
   public let settings: TransportSettings
 
   weak var host: (any ConnectionHost)?
@@ -28,6 +31,8 @@ public final class ConnectionCore {
   var counters = ConnectionStatistics()
   var cryptoGuard: CryptoGuard
   var earlyGuard = EarlyPacketGuard()
+  /// Until a client has answered the handshake's last flight (F2).
+  var holdsEarlyPackets: Bool
   /// Set while the host has this connection in its list for the end of the tick.
   var isDirty = false
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
@@ -63,6 +68,7 @@ public final class ConnectionCore {
     host: any ConnectionHost, now: Instant
   ) throws(QuicError) {
     isServer = role.isServer
+    holdsEarlyPackets = !role.isServer
     self.settings = settings
     self.host = host
     self.path = PathStorage(path)
@@ -176,19 +182,13 @@ extension ConnectionCore {
     case .draining, .closed: return
     }
     var bytes = datagram.bytes
-    let guardsEarly = !isServer && ngtcp2_conn_get_handshake_completed(handle) == 0
-    if guardsEarly {
+    if holdsEarlyPackets {
       bytes = UnsafeRawBufferPointer(rebasing: bytes[..<earlyGuard.admit(datagram)])
     }
     if !bytes.isEmpty { read(bytes, datagram.path, datagram.ecn, now: now) }
-    if guardsEarly, ngtcp2_conn_get_handshake_completed(handle) != 0 {
-      for held in earlyGuard.takeHeld() where state.isLive {
-        held.bytes.withUnsafeBytes { read($0, held.path, held.ecn, now: now) }
-      }
-    }
   }
 
-  private func read(
+  func read(
     _ bytes: UnsafeRawBufferPointer, _ from: NetworkPath, _ ecn: ECN, now: Instant
   ) {
     if from != path.path {

@@ -1,10 +1,10 @@
 internal import CNgtcp2
 
-/// Holds back 1-RTT packets that reach a client before its handshake is done.
+/// Holds back 1-RTT packets that reach a client before it has answered the server's handshake.
 ///
 /// A server may send them early, but a NEW_CONNECTION_ID among them aborts ngtcp2 1.11 (F2). A
 /// datagram may carry them behind long-header packets, so it is cut at the first short header; what
-/// was cut off is replayed once the handshake is done. RFC 9000 §5.7 lets us drop what does not fit.
+/// was cut off is replayed after the answer. RFC 9000 §5.7 lets us drop what does not fit.
 struct EarlyPacketGuard {
   private(set) var held: [Held] = []
 

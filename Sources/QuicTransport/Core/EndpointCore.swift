@@ -15,7 +15,9 @@ internal import CNgtcp2
 /// What has no connection costs no memory, and its answers are smaller than what they answer and
 /// limited in rate.
 public final class EndpointCore {
+  /// The loop that everything here runs on.
   public let loop: any EventLoop
+  /// Fixed from the start.
   public let settings: EndpointSettings
   /// Told of each accepted connection before its first event; sets the delegate.
   public var onIncoming: ((ConnectionCore) -> Void)?
@@ -50,7 +52,7 @@ public final class EndpointCore {
     self.settings = settings
     credentials = try Credentials(settings.authentication)
     secrets = EndpointSecrets(resetKey: settings.resetKey)
-    stateless = StatelessResponder(secrets: secrets, now: loop.now)
+    stateless = StatelessResponder(secrets: secrets, shard: settings.shard, now: loop.now)
   }
 
   deinit {
@@ -136,6 +138,7 @@ public final class EndpointCore {
 // MARK: - Receiving
 
 extension EndpointCore: DatagramReceiver {
+  /// Decides about one datagram; see the list above.
   public func receive(_ datagram: ReceivedDatagram, now: Instant) {
     // F11: an empty datagram aborts ngtcp2 1.11's parser.
     guard let first = datagram.bytes.first else { return }
@@ -162,6 +165,7 @@ extension EndpointCore: DatagramReceiver {
     }
   }
 
+  /// Lets every connection write again.
   public func datagramSocketWritable(_ socket: any DatagramSocket) {
     for connection in connections.values { needsFlush(connection) }
   }
@@ -244,16 +248,15 @@ extension EndpointCore: DatagramReceiver {
 // MARK: - Flushing
 
 extension EndpointCore: TickMember {
+  /// Delivers events and sends packets of every connection with news.
   public func endOfTick(now: Instant) {
     isQueued = false
-    // Delivering may make others dirty; those are flushed in this tick as well, once.
+    // Delivering may make others dirty: they join the list and are flushed in this tick as well.
+    // Each connection stays marked until its flush, so that it is flushed once.
     var index = 0
     while index < dirty.count {
-      let connection = dirty[index]
+      dirty[index].deliver()
       index += 1
-      connection.isDirty = false
-      connection.deliver()
-      connection.isDirty = true
     }
     let batch = dirty
     dirty.removeAll(keepingCapacity: true)
@@ -262,6 +265,8 @@ extension EndpointCore: TickMember {
       if socket(for: connection.currentPath.local)?.isBlocked != true {
         _ = connection.transmit(now: now)
       }
+      // What came up while delivering or writing is told in the next tick, which follows at once.
+      if connection.hasEvents { needsFlush(connection) }
       settle(connection, now: now)
     }
     trimLater(now: now)
@@ -288,7 +293,7 @@ extension EndpointCore: TickMember {
     guard let timer = timers[key] else { return }
     if !connection.isHandshaking { handshakes.remove(key) }
     if connection.state.isClosed {
-      guard !connection.hasEvents else { return needsFlush(connection) }
+      guard !connection.hasEvents else { return }
       loop.cancel(timer)
       timers[key] = nil
       connections[key] = nil

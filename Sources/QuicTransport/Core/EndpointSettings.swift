@@ -26,6 +26,7 @@ public struct EndpointSettings: Sendable {
   /// The number of the loop that owns this endpoint, as it stands in connection IDs.
   public var shard: UInt8 = 0
 
+  /// Settings with the defaults for all that is not named.
   public init(
     authentication: Authentication, applicationProtocols: [String],
     transport: TransportSettings, acceptsConnections: Bool
@@ -46,12 +47,14 @@ public struct EndpointSettings: Sendable {
 
 /// Whom a client dials.
 public struct ConnectTarget: Sendable {
+  /// The UDP address to send the first packet to.
   public var address: SocketAddress
   /// The identity that the peer must prove. Required with raw public keys.
   public var expectedPeer: PublicKey?
   /// The name to check an X.509 certificate against, and to send as SNI.
   public var serverName: String?
 
+  /// A target; name the identity, or the server for X.509.
   public init(address: SocketAddress, expectedPeer: PublicKey?, serverName: String?) {
     self.address = address
     self.expectedPeer = expectedPeer

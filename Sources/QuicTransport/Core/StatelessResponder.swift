@@ -4,10 +4,12 @@ internal import CNgtcp2
 /// they answer, and are limited in rate for the whole endpoint.
 struct StatelessResponder {
   private let secrets: EndpointSecrets
+  private let shard: UInt8
   private var bucket: TokenBucket
 
-  init(secrets: EndpointSecrets, now: Instant) {
+  init(secrets: EndpointSecrets, shard: UInt8, now: Instant) {
     self.secrets = secrets
+    self.shard = shard
     bucket = TokenBucket(rate: Self.answersPerSecond, burst: Self.answersBurst, now: now)
   }
 
@@ -82,7 +84,7 @@ struct StatelessResponder {
     to datagram: ReceivedDatagram, _ header: ngtcp2_pkt_hd, now: Instant
   ) -> [UInt8]? {
     guard mayAnswer(datagram, now: now) else { return nil }
-    let retryID = ConnectionID.random(shard: 0)
+    let retryID = ConnectionID.random(shard: shard)
     guard
       let token = secrets.makeRetryToken(
         version: header.version, remote: datagram.path.remote, retryID: retryID,

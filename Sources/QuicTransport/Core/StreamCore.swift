@@ -1,15 +1,18 @@
-public import Glibc
-
 /// The number of a QUIC stream (RFC 9000 §2.1).
 public struct StreamID: Hashable, Sendable, CustomStringConvertible {
+  /// The number as it stands in frames.
   public let number: Int64
 
+  /// An ID from its number.
   public init(number: Int64) {
     self.number = number
   }
 
+  /// Whether the server opened the stream.
   public var isServerInitiated: Bool { number & 1 != 0 }
+  /// Whether only the side that opened it may write.
   public var isUnidirectional: Bool { number & 2 != 0 }
+  /// The number.
   public var description: String { String(number) }
 }
 
@@ -37,8 +40,11 @@ public protocol StreamDelegate: AnyObject {
 ///     receiving:  open --FIN read to the end--> done
 ///                   \--RESET_STREAM, or stopReceiving------------> done
 public final class StreamCore {
+  /// The stream's number on its connection.
   public let id: StreamID
+  /// Told what happens; set it in the call that hands the stream over.
   public weak var delegate: (any StreamDelegate)?
+  /// Nil once the connection is gone.
   public private(set) weak var connection: ConnectionCore?
 
   var receiveBuffer: ReceiveBuffer
@@ -90,7 +96,7 @@ public final class StreamCore {
 
   /// Lends the first pieces of what can be read, `limit` at most; follow it by `consume`.
   public func withReadablePieces<Result>(
-    limit: Int, _ body: (UnsafeBufferPointer<iovec>) -> Result
+    limit: Int, _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Result
   ) -> Result {
     receiveBuffer.withPieces(limit: limit, body)
   }
@@ -113,10 +119,9 @@ public final class StreamCore {
     var copied = 0
     withReadablePieces(limit: .max) { pieces in
       for piece in pieces where copied < buffer.count {
-        let count = min(piece.iov_len, buffer.count - copied)
-        // SAFETY: `count` bytes are left in both; stream memory and `buffer` do not overlap.
-        memcpy(buffer.baseAddress.unsafelyUnwrapped + copied, piece.iov_base, count)
-        copied += count
+        let part = piece.prefix(buffer.count - copied)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[copied...]).copyBytes(from: part)
+        copied += part.count
       }
     }
     consume(copied)

@@ -1,9 +1,13 @@
 /// A datagram that arrived, valid during the call that hands it over.
 public struct ReceivedDatagram {
+  /// The UDP payload.
   public var bytes: UnsafeRawBufferPointer
+  /// The address that it was sent to, and where it came from.
   public var path: NetworkPath
+  /// What routers on the way said.
   public var ecn: ECN
 
+  /// A datagram as a socket hands it over.
   public init(bytes: UnsafeRawBufferPointer, path: NetworkPath, ecn: ECN) {
     self.bytes = bytes
     self.path = path
@@ -13,12 +17,16 @@ public struct ReceivedDatagram {
 
 /// One or more datagrams of equal size for one path; the last may be shorter.
 public struct DatagramBatch {
+  /// The payloads, one behind the other.
   public var bytes: UnsafeRawBufferPointer
   /// Bytes of each datagram; `bytes.count` when there is one.
   public var segmentSize: Int
+  /// The source address, if it is not unspecified, and the destination.
   public var path: NetworkPath
+  /// What to tell routers on the way.
   public var ecn: ECN
 
+  /// A batch of one or more datagrams.
   public init(bytes: UnsafeRawBufferPointer, segmentSize: Int, path: NetworkPath, ecn: ECN) {
     self.bytes = bytes
     self.segmentSize = segmentSize

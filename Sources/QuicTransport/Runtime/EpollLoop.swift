@@ -17,6 +17,7 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
   private let remoteJobs = Mutex<[UnownedJob]>([])
 
   // Loop thread only, from here on.
+  /// CLOCK_MONOTONIC as read when this tick began.
   public private(set) var now: Instant
   private var localJobs: [UnownedJob] = []
   private var jobBatch: [UnownedJob] = []
@@ -158,14 +159,17 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
 // MARK: - Timers and flushes
 
 extension EpollLoop {
+  /// Arms `timer` or moves its deadline. On the loop.
   public func schedule(_ timer: LoopTimer, at deadline: Instant) {
     timers.schedule(timer, at: deadline)
   }
 
+  /// Disarms `timer`. On the loop.
   public func cancel(_ timer: LoopTimer) {
     timers.cancel(timer)
   }
 
+  /// Calls `member` at the end of this tick. On the loop.
   public func flushAtEndOfTick(_ member: any TickMember) {
     flushes.append(member)
   }
@@ -221,6 +225,7 @@ public struct Registration {
 // MARK: - Executor
 
 extension EpollLoop {
+  /// Takes a job from any thread; wakes the loop if it comes from another.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     if isInLoop {
@@ -234,16 +239,20 @@ extension EpollLoop {
     if isFirst { eventfd_write(wakeup.raw, 1) }
   }
 
+  /// This loop, as actors name their executor.
   public func asUnownedSerialExecutor() -> UnownedSerialExecutor {
     UnownedSerialExecutor(ordinary: self)
   }
 
+  /// This loop, as tasks name their executor.
   public func asUnownedTaskExecutor() -> UnownedTaskExecutor {
     UnownedTaskExecutor(ordinary: self)
   }
 
+  /// True on the loop's thread: descriptor handlers may then assume an actor's isolation.
   public func isIsolatingCurrentContext() -> Bool? { isInLoop }
 
+  /// Traps on any other thread.
   public func checkIsolated() {
     precondition(isInLoop, "this code runs on its event loop only")
   }

@@ -41,5 +41,6 @@ public final class LoopTimer {
     self.handler = handler
   }
 
+  /// Whether it is going to fire.
   public var isArmed: Bool { heapIndex >= 0 }
 }

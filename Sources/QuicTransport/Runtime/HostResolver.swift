@@ -37,6 +37,8 @@ public enum HostResolver {
 
 /// A name that has no address.
 public struct ResolveError: Error, Equatable, Sendable {
+  /// The name that was looked up.
   public let host: String
+  /// The resolver's own words.
   public let reason: String
 }

@@ -2,15 +2,18 @@
 ///
 /// Cores take it as `now`; they never read a clock (conventions, rule 9).
 public struct Instant: Comparable, Hashable, Sendable {
+  /// Nanoseconds since the clock's start.
   public var nanoseconds: UInt64
 
   /// Later than every point that occurs; "no deadline".
   public static let distantFuture = Instant(nanoseconds: .max)
 
+  /// A point from its nanoseconds.
   public init(nanoseconds: UInt64) {
     self.nanoseconds = nanoseconds
   }
 
+  /// Earlier points come first.
   public static func < (left: Instant, right: Instant) -> Bool {
     left.nanoseconds < right.nanoseconds
   }

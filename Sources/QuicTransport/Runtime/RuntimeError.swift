@@ -12,6 +12,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The call and the system's words for its `errno`.
   public var description: String {
     switch self {
     case .system(let call, let code): "\(call.name): \(String(cString: strerror(code)))"
@@ -24,6 +25,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
 
   /// The name of a system call, for messages.
   public struct SystemCall: Equatable, Sendable {
+    /// As in its manual page.
     public let name: String
   }
 }

@@ -11,8 +11,10 @@ public struct SocketAddress: Hashable, Sendable {
   public var low: UInt64
   /// The interface index of a link-local address, else zero (RFC 4007).
   public var scope: UInt32
+  /// In host order.
   public var port: UInt16
 
+  /// An address from its two halves.
   public init(high: UInt64, low: UInt64, scope: UInt32 = 0, port: UInt16) {
     self.high = high
     self.low = low
@@ -32,14 +34,18 @@ public struct SocketAddress: Hashable, Sendable {
     self.init(high: address.high, low: address.low, scope: address.scope, port: port)
   }
 
+  /// 127.0.0.1
   public static let loopbackIPv4 = SocketAddress(ipv4: 0x7f00_0001, port: 0)
   /// Every local address of both families.
   public static let any = SocketAddress(high: 0, low: 0, port: 0)
+  /// 0.0.0.0
   public static let anyIPv4 = SocketAddress(ipv4: 0, port: 0)
 
+  /// Whether it is an IPv4 address in mapped form.
   public var isIPv4: Bool { high == 0 && low >> 32 == 0xffff }
   /// 0.0.0.0 or ::
   public var isUnspecified: Bool { high == 0 && (low == 0 || low == Self.mappedPrefix) }
+  /// 127.0.0.0/8 or ::1
   public var isLoopback: Bool {
     isIPv4 ? (low >> 24) & 0xff == 127 : high == 0 && low == 1
   }
@@ -57,6 +63,7 @@ public struct SocketAddress: Hashable, Sendable {
   /// The 32 bits of an IPv4 address, in host order.
   public var ipv4: UInt32? { isIPv4 ? UInt32(truncatingIfNeeded: low) : nil }
 
+  /// The same address with another port.
   public func with(port: UInt16) -> SocketAddress {
     var copy = self
     copy.port = port
@@ -94,9 +101,12 @@ extension SocketAddress: CustomStringConvertible {
 /// The two ends of a path as one side sees it. The transport treats it as an opaque label: a
 /// carrier that is not UDP gets a synthetic pair (design, "The one idea").
 public struct NetworkPath: Hashable, Sendable {
+  /// Our end.
   public var local: SocketAddress
+  /// The peer's end.
   public var remote: SocketAddress
 
+  /// A path from its two ends.
   public init(local: SocketAddress, remote: SocketAddress) {
     self.local = local
     self.remote = remote

@@ -1,5 +1,3 @@
-public import Glibc
-
 /// A connected byte stream outside of QUIC: TCP, or a simulated one in tests.
 ///
 /// Calls never block. After `.blocked` the handler is told when it is worth trying again.
@@ -10,7 +8,7 @@ public protocol StreamSocket: AnyObject {
   func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult
 
   /// Writes from several pieces, in order.
-  func write(_ pieces: UnsafeBufferPointer<iovec>) -> StreamSocketResult
+  func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult
 
   /// Sends FIN; reading goes on.
   func finishWriting()

@@ -5,6 +5,7 @@ internal import Glibc
 ///
 /// When the process has no descriptors left it pauses instead of spinning, and resumes by itself.
 public final class TCPListener: ReadinessHandler {
+  /// The bound address, with its real port.
   public let localAddress: SocketAddress
 
   private let loop: EpollLoop
@@ -34,6 +35,7 @@ public final class TCPListener: ReadinessHandler {
     registration = try loop.register(descriptor, edgeTriggered: true, handler: self)
   }
 
+  /// Accepts what waits. Called by the loop.
   public func ready(_ readiness: Readiness, now: Instant) {
     for _ in 0..<Self.acceptsPerTick {
       var remote = qtun_address()

@@ -1,8 +1,9 @@
 internal import CNgtcp2
-public import Glibc
+internal import Glibc
 
 /// A TCP connection on an `EpollLoop`, non-blocking, TCP_NODELAY, watched edge-triggered.
 public final class TCPSocket: StreamSocket, ReadinessHandler {
+  /// Told of readiness.
   public weak var handler: (any StreamSocketHandler)?
 
   private let loop: EpollLoop
@@ -33,6 +34,7 @@ public final class TCPSocket: StreamSocket, ReadinessHandler {
     return try TCPSocket(loop: loop, owning: result, isConnecting: true)
   }
 
+  /// Passes readiness on. Called by the loop.
   public func ready(_ readiness: Readiness, now: Instant) {
     if isConnecting {
       guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return }
@@ -47,6 +49,7 @@ public final class TCPSocket: StreamSocket, ReadinessHandler {
     handler?.streamSocketReady(readiness)
   }
 
+  /// One read(2).
   public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
     let count = Glibc.read(descriptor.raw, buffer.baseAddress, buffer.count)
     if count > 0 { return .moved(count) }
@@ -54,19 +57,28 @@ public final class TCPSocket: StreamSocket, ReadinessHandler {
     return errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno)
   }
 
-  public func write(_ pieces: UnsafeBufferPointer<iovec>) -> StreamSocketResult {
-    var message = msghdr()
-    message.msg_iov = UnsafeMutablePointer(mutating: pieces.baseAddress)
-    message.msg_iovlen = pieces.count
-    let count = sendmsg(descriptor.raw, &message, Int32(MSG_NOSIGNAL))
+  /// One sendmsg(2), which takes all pieces if there is room.
+  public func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult {
+    let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { vectors in
+      for (index, piece) in pieces.enumerated() {
+        let base = UnsafeMutableRawPointer(mutating: piece.baseAddress)
+        vectors[index] = iovec(iov_base: base, iov_len: piece.count)
+      }
+      var message = msghdr()
+      message.msg_iov = vectors.baseAddress
+      message.msg_iovlen = pieces.count
+      return sendmsg(descriptor.raw, &message, Int32(MSG_NOSIGNAL))
+    }
     if count >= 0 { return .moved(count) }
     return errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno)
   }
 
+  /// shutdown(2) of the writing side: FIN.
   public func finishWriting() {
     shutdown(descriptor.raw, Int32(SHUT_WR))
   }
 
+  /// Closes now, with FIN or with RST; safe to call again.
   public func close(resetting: Bool) {
     guard !isClosed else { return }
     isClosed = true

@@ -6,6 +6,7 @@ public struct TimerQueue {
   private var heap: [LoopTimer] = []
   private var sequence: UInt64 = 0
 
+  /// A queue without timers.
   public init() {}
 
   /// The deadline of the first timer, or nil when none is armed.

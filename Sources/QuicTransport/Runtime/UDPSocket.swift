@@ -6,7 +6,9 @@ internal import Glibc
 /// It reports ECN and the local address of each datagram, sets DF, and is dual-stack when it is
 /// bound to `SocketAddress.any`.
 public final class UDPSocket: DatagramSocket, ReadinessHandler {
+  /// The bound address, with its real port.
   public let localAddress: SocketAddress
+  /// Told of arrivals.
   public weak var receiver: (any DatagramReceiver)?
 
   private let loop: EpollLoop
@@ -51,6 +53,7 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     messages.deallocate()
   }
 
+  /// Stops watching and sending; the descriptor closes with the last reference.
   public func close() {
     receiver = nil
     stash = nil
@@ -72,6 +75,7 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
 
   // MARK: Receiving
 
+  /// Receives what has arrived. Called by the loop.
   public func ready(_ readiness: Readiness, now: Instant) {
     for _ in 0..<Self.receivesPerTick {
       let count = Int(
@@ -102,8 +106,10 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
 
   // MARK: Sending
 
+  /// Whether a batch waits for room in the socket's buffer.
   public var isBlocked: Bool { stash != nil }
 
+  /// Sends in one system call where the kernel segments, else one by one.
   public func send(_ batch: DatagramBatch) -> SendResult {
     precondition(!isBlocked)
     let sent = attempt(batch)

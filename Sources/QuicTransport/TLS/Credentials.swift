@@ -12,12 +12,14 @@ public enum Authentication: Sendable {
 public struct CertificateFiles: Sendable {
   /// The chain and key that this endpoint presents; required for a server.
   public var chainFile: String?
+  /// The private key of the chain's first certificate.
   public var keyFile: String?
   /// How the peer's certificate is judged.
   public var trust: Trust
   /// Whether a server asks for a client certificate and refuses clients without one.
   public var requiresClientCertificate: Bool
 
+  /// Names the files; they are read when an endpoint is made.
   public init(
     chainFile: String?, keyFile: String?, trust: Trust, requiresClientCertificate: Bool
   ) {

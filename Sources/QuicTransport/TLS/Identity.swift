@@ -2,6 +2,7 @@ internal import CNgtcp2
 
 /// An Ed25519 key pair (RFC 8032): who a node is.
 public struct Identity: Sendable {
+  /// What names the node.
   public let publicKey: PublicKey
   /// The 32-byte seed of RFC 8032 §5.1.5.
   let seed: SecretBytes

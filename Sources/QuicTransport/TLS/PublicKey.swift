@@ -3,6 +3,7 @@ public struct PublicKey: Hashable, Sendable {
   /// 32 bytes, as RFC 8032 encodes the point.
   public let bytes: [UInt8]
 
+  /// Bytes of every key.
   public static let byteCount = 32
 
   /// - Returns: nil unless there are exactly 32 bytes.

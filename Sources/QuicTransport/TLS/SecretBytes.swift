@@ -5,6 +5,7 @@ public final class SecretBytes: Sendable, CustomStringConvertible {
   // SAFETY: written in init only, freed in deinit only; shared reads of immutable memory.
   nonisolated(unsafe) private let storage: UnsafeMutableRawBufferPointer
 
+  /// Copies `bytes`; wiping the source is the caller's business.
   public init(_ bytes: some Collection<UInt8>) {
     storage = .allocate(byteCount: bytes.count, alignment: 8)
     storage.copyBytes(from: bytes)
@@ -15,6 +16,7 @@ public final class SecretBytes: Sendable, CustomStringConvertible {
     storage.deallocate()
   }
 
+  /// How many bytes there are; not a secret.
   public var count: Int { storage.count }
 
   /// Lends the bytes; they must not leave `body`.
@@ -32,5 +34,6 @@ public final class SecretBytes: Sendable, CustomStringConvertible {
     return difference == 0
   }
 
+  /// Never the content.
   public var description: String { "<secret>" }
 }

@@ -195,7 +195,8 @@ extension TLSSession {
   }
 
   private func configureClient() {
-    if let name = parameters.serverName {
+    // RFC 6066 §3: an IP address is no server name. The certificate must name it all the same.
+    if let name = parameters.serverName, SocketAddress(name, port: 0) == nil {
       gnutls_server_name_set(handle, GNUTLS_NAME_DNS, name, name.utf8.count)
     }
     if let resumption = parameters.resumption {

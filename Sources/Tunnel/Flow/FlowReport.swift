@@ -6,7 +6,9 @@ public struct FlowReport: Sendable {
   public let number: Int64
   /// Bytes that went from this side's local program to the peer, and back.
   public let bytesSent: UInt64
+  /// Bytes that came from the peer for the local program.
   public let bytesReceived: UInt64
+  /// Why it ended.
   public let ending: Ending
 
   /// How a flow came to its end.

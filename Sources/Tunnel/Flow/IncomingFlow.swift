@@ -60,8 +60,7 @@ final class IncomingFlow {
     let prefix = stream.withReadablePieces(limit: 4) { pieces in
       var bytes: [UInt8] = []
       for piece in pieces where bytes.count < FlowHeader.sizeMax {
-        let part = UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len)
-        bytes.append(contentsOf: part.prefix(FlowHeader.sizeMax - bytes.count))
+        bytes.append(contentsOf: piece.prefix(FlowHeader.sizeMax - bytes.count))
       }
       return bytes
     }

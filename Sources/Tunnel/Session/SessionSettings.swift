@@ -4,10 +4,12 @@ public import QuicTransport
 public struct SessionSettings: Sendable {
   /// The session ends when nothing arrived for this long.
   public var idleTimeout: Duration
+  /// How fast to send.
   public var congestionControl: CongestionControl
   /// Lets GnuTLS write secrets to the file named by SSLKEYLOGFILE.
   public var allowsKeyLog: Bool
 
+  /// All of it; nothing has a default that changes behaviour.
   public init(idleTimeout: Duration, congestionControl: CongestionControl, allowsKeyLog: Bool) {
     self.idleTimeout = idleTimeout
     self.congestionControl = congestionControl

@@ -55,7 +55,7 @@ final class StreamProbe: StreamDelegate {
     while stream.readableCount > 0 {
       let count = stream.withReadablePieces(limit: 1) { pieces in
         guard let piece = pieces.first else { return 0 }
-        let bytes = UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len)
+        let bytes = piece
         if wrongAt == nil, expected?.matches(bytes, at: received) == false { wrongAt = received }
         if keeps { self.bytes.append(contentsOf: bytes) }
         return bytes.count

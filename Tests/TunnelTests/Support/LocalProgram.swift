@@ -1,4 +1,3 @@
-import Glibc
 import QuicTransport
 import Simulation
 
@@ -87,9 +86,7 @@ final class LocalProgram: StreamSocketHandler {
     guard failure == nil, !isReset else { return }
     while offset < outgoing.count {
       let result = outgoing.withUnsafeBytes { bytes in
-        let piece = iovec(
-          iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress! + offset),
-          iov_len: bytes.count - offset)
+        let piece = UnsafeRawBufferPointer(rebasing: bytes[offset...])
         return withUnsafePointer(to: piece) {
           socket.write(UnsafeBufferPointer(start: $0, count: 1))
         }

@@ -1,0 +1,274 @@
+import CNgtcp2
+import QuicTransport
+
+/// HTTP/3 on one connection: the owner of one `nghttp3_conn` (RFC 9114).
+///
+/// Callbacks translate and append; `takeEvents` hands out what happened. Bytes go to and from QUIC
+/// streams at once, so nghttp3 holds no more than what one stream was given last. The QPACK dynamic
+/// table is off, which is nghttp3's default: no stream ever waits for another.
+final class HTTP3Session {
+  private var handle: OpaquePointer?
+  private let connection: ConnectionCore
+  var events: [Event] = []
+  /// Our streams by number: nghttp3 names the stream that it wants to write to.
+  private var streams: [Int64: StreamCore] = [:]
+  /// Answers under way, by stream.
+  var bodies: [Int64: ServedFile] = [:]
+  /// What a body is read into on its way to the stream.
+  let block = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: HTTP3Session.blockBytes, alignment: 64)
+  var isBlockInUse = false
+  /// nghttp3 reported an error; only freeing it is allowed.
+  private var hasFailed = false
+
+  init(_ connection: ConnectionCore) {
+    self.connection = connection
+  }
+
+  deinit {
+    if let handle { nghttp3_conn_del(handle) }
+    block.deallocate()
+  }
+
+  // MARK: Setting up
+
+  /// Opens the control stream and the two QPACK streams (RFC 9114 §6.2); their delegate is
+  /// `delegate`.
+  func start(delegate: any StreamDelegate) {
+    var settings = nghttp3_settings()
+    qtun_http3_settings_default(&settings)
+    var callbacks = Self.callbacks
+    let owner = Unmanaged.passUnretained(self).toOpaque()
+    let result =
+      connection.isServer
+      ? qtun_http3_server_new(&handle, &callbacks, &settings, owner)
+      : qtun_http3_client_new(&handle, &callbacks, &settings, owner)
+    guard result == 0, let handle else { return fail(result) }
+    if connection.isServer {
+      // QUIC's own limit is the one that counts.
+      nghttp3_conn_set_max_client_streams_bidi(handle, Self.streamsMax)
+    }
+    guard let control = openStream(delegate), let encoder = openStream(delegate),
+      let decoder = openStream(delegate)
+    else { return fail(NGHTTP3_ERR_H3_STREAM_CREATION_ERROR) }
+    check(nghttp3_conn_bind_control_stream(handle, control))
+    check(nghttp3_conn_bind_qpack_streams(handle, encoder, decoder))
+    flush()
+  }
+
+  private func openStream(_ delegate: any StreamDelegate) -> Int64? {
+    guard let stream = try? connection.openStream(unidirectional: true) else { return nil }
+    stream.delegate = delegate
+    streams[stream.id.number] = stream
+    return stream.id.number
+  }
+
+  // MARK: Messages
+
+  /// Sends a request without body on a fresh stream.
+  func submitRequest(on stream: StreamCore, _ fields: [(name: String, value: String)]) {
+    guard let handle = live else { return }
+    streams[stream.id.number] = stream
+    check(
+      Self.withFields(fields) { fields in
+        nghttp3_conn_submit_request(
+          handle, stream.id.number, fields.baseAddress, fields.count, nil, nil)
+      })
+    flush()
+  }
+
+  /// Answers a request, with the file as body.
+  func submitResponse(
+    on stream: StreamCore, _ fields: [(name: String, value: String)], body: ServedFile?
+  ) {
+    guard let handle = live else { return }
+    bodies[stream.id.number] = body
+    var reader = nghttp3_data_reader(read_data: Self.readBody)
+    check(
+      Self.withFields(fields) { fields in
+        body == nil
+          ? nghttp3_conn_submit_response(
+            handle, stream.id.number, fields.baseAddress, fields.count, nil)
+          : nghttp3_conn_submit_response(
+            handle, stream.id.number, fields.baseAddress, fields.count, &reader)
+      })
+    flush()
+  }
+
+  /// Closes with an HTTP/3 code, H3_NO_ERROR for the normal end.
+  func close() {
+    connection.close(code: UInt64(NGHTTP3_H3_NO_ERROR), reason: "")
+  }
+
+  // MARK: From the connection
+
+  /// The peer opened a stream.
+  func opened(_ stream: StreamCore) {
+    streams[stream.id.number] = stream
+  }
+
+  /// Gives nghttp3 what `stream` has to read, handing each event to `body`.
+  func readable(_ stream: StreamCore, _ body: (Event) -> Void) {
+    while stream.readableCount > 0 {
+      // One piece at a time, so that its events are handled before more accumulates.
+      let count = stream.withReadablePieces(limit: 1) { pieces in
+        guard let piece = pieces.first else { return 0 }
+        feed(piece, of: stream)
+        return piece.count
+      }
+      stream.consume(count)
+      deliver(body)
+    }
+    if stream.isAtEnd {
+      feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream)
+      deliver(body)
+    }
+    flush()
+  }
+
+  /// `stream` has room again.
+  func writable(_ stream: StreamCore) {
+    guard let handle = live else { return }
+    check(nghttp3_conn_unblock_stream(handle, stream.id.number))
+    flush()
+  }
+
+  /// The peer no longer reads `stream`.
+  func stopped(_ stream: StreamCore) {
+    guard let handle = live else { return }
+    nghttp3_conn_shutdown_stream_write(handle, stream.id.number)
+  }
+
+  /// The peer abandoned what it was sending.
+  func reset(_ stream: StreamCore) {
+    guard let handle = live else { return }
+    check(nghttp3_conn_shutdown_stream_read(handle, stream.id.number))
+  }
+
+  /// `stream` is gone.
+  func closed(_ stream: StreamCore) {
+    streams[stream.id.number] = nil
+    bodies[stream.id.number] = nil
+    guard let handle = live else { return }
+    let result = nghttp3_conn_close_stream(
+      handle, stream.id.number, UInt64(NGHTTP3_H3_NO_ERROR))
+    if result != NGHTTP3_ERR_STREAM_NOT_FOUND { check(result) }
+  }
+
+  /// What nghttp3 found in the streams.
+  enum Event {
+    case field(StreamID, name: String, value: String)
+    case endOfFields(StreamID)
+    case data(StreamID, [UInt8])
+    case end(StreamID)
+    case stopSending(StreamID, code: UInt64)
+    case resetStream(StreamID, code: UInt64)
+  }
+
+  private static let blockBytes = 64 * 1024
+  private static let streamsMax: UInt64 = 1 << 60
+}
+
+// MARK: - Working
+
+extension HTTP3Session {
+  private var live: OpaquePointer? { hasFailed ? nil : handle }
+
+  private func check(_ result: Int32) {
+    if result != 0 { fail(result) }
+  }
+
+  private func fail(_ code: Int32) {
+    guard !hasFailed else { return }
+    hasFailed = true
+    connection.close(
+      code: nghttp3_err_infer_quic_app_error_code(code),
+      reason: String(cString: nghttp3_strerror(code)))
+  }
+
+  /// Gives nghttp3 some bytes of `stream`; none stand for its end.
+  private func feed(_ bytes: UnsafeRawBufferPointer, of stream: StreamCore) {
+    guard let handle = live else { return }
+    let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    let result = nghttp3_conn_read_stream(
+      handle, stream.id.number, base, bytes.count, bytes.isEmpty ? 1 : 0)
+    if result < 0 { fail(Int32(clamping: result)) }
+  }
+
+  private func deliver(_ body: (Event) -> Void) {
+    let events = self.events
+    self.events.removeAll(keepingCapacity: true)
+    for event in events {
+      switch event {
+      case .stopSending(let id, let code): streams[id.number]?.stopReceiving(code: code)
+      case .resetStream(let id, let code): streams[id.number]?.reset(code: code)
+      default: body(event)
+      }
+    }
+  }
+
+  /// Moves what nghttp3 has to send into the streams, as far as they have room.
+  private func flush() {
+    while let handle = live {
+      var id: Int64 = -1
+      var fin: Int32 = 0
+      var vectors = [nghttp3_vec](repeating: nghttp3_vec(), count: Self.vectorsMax)
+      let count = nghttp3_conn_writev_stream(handle, &id, &fin, &vectors, vectors.count)
+      guard count >= 0 else { return fail(Int32(clamping: count)) }
+      guard id >= 0 else { return }
+      guard let stream = streams[id] else {
+        nghttp3_conn_shutdown_stream_write(handle, id)
+        continue
+      }
+      write(vectors[..<count], fin: fin != 0, to: stream, handle)
+    }
+  }
+
+  private func write(
+    _ vectors: ArraySlice<nghttp3_vec>, fin: Bool, to stream: StreamCore, _ handle: OpaquePointer
+  ) {
+    defer { isBlockInUse = false }
+    let id = stream.id.number
+    var total = 0
+    for vector in vectors {
+      do {
+        try stream.write(UnsafeRawBufferPointer(start: vector.base, count: vector.len))
+      } catch {
+        return nghttp3_conn_shutdown_stream_write(handle, id)
+      }
+      total += vector.len
+    }
+    check(nghttp3_conn_add_write_offset(handle, id, total))
+    // The stream has a copy: as far as nghttp3 is concerned, the bytes have arrived.
+    check(nghttp3_conn_add_ack_offset(handle, id, UInt64(total)))
+    if fin {
+      bodies[id] = nil
+      stream.finish()
+    } else if stream.sendCapacity == 0 {
+      nghttp3_conn_block_stream(handle, id)
+    }
+  }
+
+  private static func withFields<Result>(
+    _ fields: [(name: String, value: String)], _ body: (UnsafeBufferPointer<nghttp3_nv>) -> Result
+  ) -> Result {
+    var text: [UInt8] = []
+    for field in fields { text += Array(field.name.utf8) + Array(field.value.utf8) }
+    return text.withUnsafeBufferPointer { text in
+      var offset = 0
+      func piece(_ part: String) -> UnsafePointer<UInt8>? {
+        defer { offset += part.utf8.count }
+        return text.baseAddress.map { $0 + offset }
+      }
+      // SAFETY: nghttp3 copies names and values unless a flag tells it not to.
+      let vector = fields.map { field in
+        nghttp3_nv(
+          name: piece(field.name), value: piece(field.value), namelen: field.name.utf8.count,
+          valuelen: field.value.utf8.count, flags: UInt8(NGHTTP3_NV_FLAG_NONE))
+      }
+      return vector.withUnsafeBufferPointer(body)
+    }
+  }
+
+  private static let vectorsMax = 8
+}

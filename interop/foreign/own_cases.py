@@ -1,0 +1,88 @@
+"""What needs no foreign peer: how the endpoint behaves towards the runner, and on IPv6."""
+
+import functools
+import os
+import socket
+
+from foreign.sizes import MIXED, SMALL
+from harness import aioquic, endpoint
+from harness.suite import Case, Failure, Skip, require
+from harness.tools import Tools
+from harness.workspace import Workspace
+
+UNSUPPORTED = 127
+
+
+def cases(tools: Tools) -> list[Case]:
+    return [
+        Case("exit 127", "runner", role, functools.partial(_unsupported, tools, role))
+        for role in ["client", "server"]
+    ] + [
+        Case("ipv6", "aioquic", "client", functools.partial(_ipv6, tools)),
+        Case("server name", "aioquic", "client", functools.partial(_server_name, tools)),
+        Case("versionnegotiation", "qtun", "both", functools.partial(_version_negotiation, tools)),
+        Case("confined paths", "aioquic", "server", functools.partial(_confinement, tools)),
+    ]
+
+
+def _unsupported(tools: Tools, role: str, workspace: Workspace) -> None:
+    """The runner probes with a name that nobody knows, and skips what answers 127."""
+    for testcase in [f"unknown{os.urandom(4).hex()}", "zerortt", "connectionmigration"]:
+        process = workspace.start(
+            "qtun", [tools.endpoint], {
+                "ROLE": role, "TESTCASE": testcase, "REQUESTS": "https://localhost/x",
+            })
+        status = process.wait(10)
+        require(status == UNSUPPORTED, f"{testcase}: exit status {status}")
+
+
+def _ipv6(tools: Tools, workspace: Workspace) -> None:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        raise Skip(f"no IPv6 here: {error.strerror}")
+    names = workspace.make_files(MIXED)
+    server = aioquic.Server(tools, workspace, host="::1")
+    client = endpoint.Client(
+        tools, workspace, "ipv6", "hq-interop", server.port, names, host="[::1]")
+    require(client.status == 0, f"our client's exit status is {client.status}")
+    differing = workspace.differing_downloads(names)
+    require(not differing, f"files differ: {differing}")
+
+
+def _server_name(tools: Tools, workspace: Workspace) -> None:
+    """RFC 6066 §3: a name is sent along, an address is not."""
+    names = workspace.make_files(SMALL)
+    for host, sent in [("localhost", "localhost"), ("127.0.0.1", None)]:
+        server = aioquic.Server(tools, workspace)
+        client = endpoint.Client(
+            tools, workspace, "handshake", "hq-interop", server.port, names, host=host)
+        require(client.status == 0, f"our client's exit status is {client.status}")
+        facts = server.connections(1)[0]
+        require(facts["server_names"] == [sent], f"server name for {host}: {facts}")
+
+
+def _version_negotiation(tools: Tools, workspace: Workspace) -> None:
+    """Our client asks for a version that nobody has; no peer but ours need be there to refuse."""
+    server = endpoint.Server(tools, workspace, "versionnegotiation", "hq-interop")
+    client = endpoint.Client(
+        tools, workspace, "versionnegotiation", "hq-interop", server.port, ["none"])
+    require(client.status == 0, f"our client's exit status is {client.status}")
+    server.require_alive()
+
+
+def _confinement(tools: Tools, workspace: Workspace) -> None:
+    """Nothing outside of the www directory is served, whatever the path."""
+    (workspace.path / "secret").write_text("not for sale")
+    (workspace.www / "link").symlink_to(workspace.path / "secret")
+    (workspace.www / "folder").symlink_to(workspace.path)
+    os.mkfifo(workspace.www / "pipe")
+    for alpn in ["hq-interop", "h3"]:
+        testcase = "http3" if alpn == "h3" else "transfer"
+        server = endpoint.Server(tools, workspace, testcase, alpn)
+        for path in ["../secret", "x/../../secret", "link", "folder/secret", "pipe", ".", ""]:
+            client = aioquic.fetch(tools, workspace, server.port, alpn, [path])
+            if client.status == 0 or "FetchError" not in client.errors():
+                raise Failure(f"'{path}' was served over {alpn}")
+        server.require_alive()

@@ -1,0 +1,1 @@
+"""What tests with several programs have in common: cases, processes, files and certificates."""
