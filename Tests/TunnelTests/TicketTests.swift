@@ -17,7 +17,7 @@ struct TicketTests {
   @Test("a ticket reads back as it was written", arguments: Seeds.all)
   func roundTrip(seed: UInt64) throws {
     var random = SplitMix64(seed: seed)
-    for _ in 0..<1_000 {
+    for _ in 0..<200 {
       let ticket = try Self.random(&random)
       let text = ticket.text
       #expect(text.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x31...0x37).contains($0) })
@@ -46,7 +46,7 @@ struct TicketTests {
   @Test("a character that no ticket has is named with its position")
   func badCharacter() {
     let text = Array(Self.sample.text)
-    for position in 6...text.count {
+    for position in [6, 7, 40, text.count - 1, text.count] {
       for bad: Character in ["0", "1", "8", "=", " ", "\n", "é", "m\u{302}", "\0", "👍"] {
         var changed = text
         changed[position - 1] = bad
@@ -145,7 +145,7 @@ struct TicketTests {
   @Test("random text never crashes it", arguments: Seeds.all)
   func noise(seed: UInt64) {
     var random = SplitMix64(seed: seed)
-    for _ in 0..<1_000 {
+    for _ in 0..<200 {
       let bytes = Payload.bytes(Int(random.below(160)), seed: random.next())
       let anything = String(decoding: bytes, as: UTF8.self)
       #expect(throws: TicketError.self) { try Ticket(anything) }
