@@ -23,7 +23,8 @@ public enum IdentityFile {
 
   /// Reads an identity. As ssh does, it refuses a file that others can read.
   public static func load(path: String) throws(IdentityFileError) -> Identity {
-    let raw = open(path, O_RDONLY | O_CLOEXEC)
+    // Opening a pipe that nobody writes to would wait for ever.
+    let raw = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard raw >= 0 else {
       throw errno == ENOENT ? .missing : .unreadable(errno)
     }
@@ -48,7 +49,8 @@ public enum IdentityFile {
     throws(IdentityFileError)
   {
     try createDirectories(of: path)
-    let temporary = "\(path).\(getpid()).new"
+    // Random, because an interrupted run leaves its file behind, and another thread may be here too.
+    let temporary = "\(path).\(Base32.encode(Crypto.random(10))).new"
     let raw = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard raw >= 0 else { throw .unwritable(errno) }
     defer { unlink(temporary) }
