@@ -38,7 +38,7 @@ struct IncomingFlowTests {
     let flow = try scene.client.open(
       sending: FlowHeader(kind: .tcp, service: "").encoded + Array("hello".utf8))
     flow.stream.finish()
-    scene.world.wait { flow.sawEnd }
+    scene.world.wait { flow.sawEnd && scene.world.shareJournal.reports.count == 1 }
     #expect(flow.bytes == Array("hello".utf8))
     #expect(try scene.report().ending == .finished)
     #expect(try scene.report().bytesSent == 5)
@@ -47,8 +47,7 @@ struct IncomingFlowTests {
 
   @Test(
     "a malformed header is refused with a reset, and nothing is connected to",
-    arguments: [[0x00], [0x02], [0x01, 0x41, 0x00], [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]
-      as [[UInt8]])
+    arguments: [[0x00], [0x02], [0x01, 0x41, 0x00], [UInt8](repeating: 0xff, count: 8)])
   func malformedHeader(bytes: [UInt8]) throws {
     let scene = try Scene()
     let flow = try scene.client.open(sending: bytes)
@@ -59,7 +58,9 @@ struct IncomingFlowTests {
     #expect(scene.world.targets.attempts.isEmpty)
   }
 
-  @Test("a stream that ends within its header is refused", arguments: [[], [0x01], [0x01, 0x05, 0x61]])
+  @Test(
+    "a stream that ends within its header is refused",
+    arguments: [[], [0x01], [0x01, 0x05, 0x61]] as [[UInt8]])
   func headerCutByFIN(bytes: [UInt8]) throws {
     let scene = try Scene()
     let flow = try scene.client.open(sending: bytes)
