@@ -112,8 +112,7 @@ final class SessionCore {
       services = welcome.services
       open()
     case (.goodbye(let goodbye), .open): owner?.session(self, saidGoodbye: goodbye.reason)
-    case (.unknown, .open): break
-    case (_, .ended): break
+    case (.unknown, _), (_, .ended): break
     default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
     }
   }

@@ -134,7 +134,8 @@ struct SessionCoreTests {
       case .controlStreamReset:
         try client.open(sending: hello).stream.reset(code: TunnelCode.done)
       case .controlStreamStopped:
-        try client.open(sending: hello).stream.stopReceiving(code: TunnelCode.done)
+        let stream = try client.open(sending: hello).stream
+        client.onWelcome = { stream.stopReceiving(code: TunnelCode.done) }
       }
     }
   }

@@ -13,6 +13,8 @@ final class RawPeer: ConnectionDelegate {
   private(set) var streams: [Recorder] = []
   /// Called once both sides proved who they are.
   var onReady: ((RawPeer) -> Void)?
+  /// Called with the first bytes on any stream.
+  var onWelcome: (() -> Void)?
   /// Called for each stream that the other side opens, before its first bytes.
   var onOpened: ((Recorder) -> Void)?
 
@@ -44,6 +46,10 @@ final class RawPeer: ConnectionDelegate {
   func open(unidirectional: Bool = false, sending bytes: [UInt8]) throws -> Recorder {
     guard let connection else { throw StreamError.alreadyClosed }
     let recorder = Recorder(try connection.openStream(unidirectional: unidirectional))
+    recorder.onBytes = { [weak self] in
+      self?.onWelcome?()
+      self?.onWelcome = nil
+    }
     streams.append(recorder)
     try recorder.stream.write(bytes)
     return recorder
@@ -87,6 +93,7 @@ final class RawPeer: ConnectionDelegate {
     private(set) var resetCode: UInt64?
     private(set) var stopCode: UInt64?
     private(set) var isClosed = false
+    var onBytes: (() -> Void)?
 
     init(_ stream: StreamCore) {
       self.stream = stream
@@ -108,6 +115,7 @@ final class RawPeer: ConnectionDelegate {
           bytes.append(contentsOf: buffer[..<stream.read(into: buffer)])
         }
       }
+      onBytes?()
       if stream.isAtEnd { sawEnd = true }
     }
 
