@@ -130,7 +130,7 @@ struct ShareCoreTests {
     try world.open()
     let programs = (0..<5).map { _ in world.connect() }
     for program in programs { program.send([1]) }
-    world.wait { world.targets.programs.allSatisfy { $0.received == [1] } }
+    world.wait { world.targets.programs.filter { $0.received == [1] }.count == 5 }
     world.share.close()
     world.wait { programs.allSatisfy(\.isOver) && !world.errors.isEmpty }
     #expect(programs.allSatisfy { $0.failure == ECONNRESET && !$0.sawEnd })
