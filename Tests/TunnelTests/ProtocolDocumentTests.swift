@@ -129,6 +129,7 @@ struct ProtocolDocumentTests {
           services: services))
     case "goodbye":
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
+    case "finished": return .finished
     default:
       return .unknown(type: try vector.number("type"))
     }
@@ -181,6 +182,7 @@ struct ProtocolDocumentTests {
     case .hello: "hello"
     case .welcome: "welcome"
     case .goodbye: "goodbye"
+    case .finished: "finished"
     case .unknown: "unknown"
     }
   }

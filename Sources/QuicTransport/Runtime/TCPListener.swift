@@ -9,7 +9,8 @@ public final class TCPListener: ReadinessHandler {
   public let localAddress: SocketAddress
 
   private let loop: EpollLoop
-  private let descriptor: FileDescriptor
+  /// Nil once closed: a listener that stays open lets programs connect and wait for ever.
+  private var descriptor: FileDescriptor?
   private let accepted: (TCPSocket, SocketAddress) -> Void
   private var registration: Registration.Token?
   private var retry: LoopTimer?
@@ -30,16 +31,18 @@ public final class TCPListener: ReadinessHandler {
     if result < 0 { throw .system("listen", -result) }
     self.loop = loop
     self.accepted = accepted
-    descriptor = FileDescriptor(owning: result)
+    let descriptor = FileDescriptor(owning: result)
     localAddress = SocketAddress(bound)
     registration = try loop.register(descriptor, edgeTriggered: true, handler: self)
+    self.descriptor = consume descriptor
   }
 
   /// Accepts what waits. Called by the loop.
   public func ready(_ readiness: Readiness, now: Instant) {
     for _ in 0..<Self.acceptsPerTick {
+      guard let raw = descriptor?.raw else { return }
       var remote = qtun_address()
-      let result = qtun_tcp_accept(descriptor.raw, &remote)
+      let result = qtun_tcp_accept(raw, &remote)
       if result >= 0 {
         take(result, SocketAddress(remote))
       } else if -result == EAGAIN {
@@ -54,12 +57,13 @@ public final class TCPListener: ReadinessHandler {
     resume(after: .zero)
   }
 
-  /// Stops listening and releases the port.
+  /// Stops listening and releases the port; connections that wait to be accepted are reset.
   public func close() {
     if let retry { loop.cancel(retry) }
     retry = nil
     if let registration { loop.unregister(registration) }
     registration = nil
+    descriptor = nil
   }
 
   private func take(_ raw: Int32, _ remote: SocketAddress) {

@@ -72,7 +72,7 @@ final class LinkCore {
     openWaiting()
   }
 
-  /// Takes no more local connections; calls `completion` when the flows have ended.
+  /// Takes no more local connections; calls `completion` when the flows have ended, at both ends.
   func drain(completion: @escaping () -> Void) {
     isDraining = true
     drained = completion
@@ -80,6 +80,7 @@ final class LinkCore {
     if case .open(let session) = state {
       session.sayGoodbye(reason: "the connecting side is about to stop")
     }
+    finishIfIdle()
     endDrainIfDone()
   }
 
@@ -145,6 +146,7 @@ final class LinkCore {
     if let dialTimer { loop.cancel(dialTimer) }
     discardWaiting()
     over(error)
+    endDrainIfDone()
   }
 
   private func discardWaiting() {
@@ -183,11 +185,18 @@ final class LinkCore {
     totals.flowsOpen -= 1
     totals.note(report)
     onEvent(.flowEnded(report))
+    finishIfIdle()
     endDrainIfDone()
+  }
+
+  private func finishIfIdle() {
+    guard case .open(let session) = state, flows.isEmpty else { return }
+    if isDraining || session.peerFinished { session.sayFinished() }
   }
 
   private func endDrainIfDone() {
     guard isDraining, flows.isEmpty, let drained else { return }
+    if case .open(let session) = state, !session.isFinished { return }
     self.drained = nil
     drained()
   }
@@ -225,6 +234,11 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, saidGoodbye reason: String) {
     onEvent(.peerDraining(reason: reason))
+  }
+
+  func sessionFinished(_ session: SessionCore) {
+    finishIfIdle()
+    endDrainIfDone()
   }
 
   func sessionAllowsFlows(_ session: SessionCore) {

@@ -18,6 +18,7 @@ struct ControlMessageTests {
         })),
     .goodbye(ControlMessage.Goodbye(reason: "")),
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
+    .finished,
     .unknown(type: 77),
   ]
 
