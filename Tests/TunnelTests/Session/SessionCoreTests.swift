@@ -102,6 +102,7 @@ struct SessionCoreTests {
     case oversizeMessage
     case welcomeFromClient
     case goodbyeBeforeHello
+    case finishedBeforeHello
     case secondHello
     case flowBeforeHello
     case unidirectionalStream
@@ -122,6 +123,7 @@ struct SessionCoreTests {
         try client.open(sending: ControlMessage.welcome(welcome).encoded)
       case .goodbyeBeforeHello:
         try client.open(sending: ControlMessage.goodbye(.init(reason: "")).encoded)
+      case .finishedBeforeHello: try client.open(sending: ControlMessage.finished.encoded)
       case .secondHello: try client.open(sending: hello + hello)
       case .flowBeforeHello:
         try client.open(sending: Array(hello.prefix(3)))
