@@ -48,7 +48,7 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
-    dialNext()
+    dialNext(after: .zero)
   }
 
   var statistics: TunnelTotals {
@@ -62,6 +62,7 @@ final class LinkCore {
 
   /// Makes a flow of a local connection.
   func accept(_ socket: any StreamSocket) {
+    if case .over = state { return socket.close(resetting: true) }
     guard !isDraining, waiting.count < Self.waitingMax else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
@@ -98,7 +99,7 @@ final class LinkCore {
   /// that opens wins.
   private func dialNext() {
     guard case .dialling = state else { return }
-    guard nextAddress < ticket.addresses.count else { return }
+    guard nextAddress < ticket.addresses.count else { return giveUpIfDone() }
     let address = ticket.addresses[nextAddress]
     nextAddress += 1
     do throws(QuicError) {
@@ -111,10 +112,13 @@ final class LinkCore {
     } catch {
       failures.append(error)
     }
+    dialNext(after: Self.headStart)
+  }
+
+  private func dialNext(after delay: Duration) {
     let timer = LoopTimer { [weak self] _ in self?.dialNext() }
     dialTimer = timer
-    loop.schedule(timer, at: loop.now + Self.headStart)
-    giveUpIfDone()
+    loop.schedule(timer, at: loop.now + delay)
   }
 
   private func giveUpIfDone() {
