@@ -58,7 +58,7 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
-    dialNext()
+    dialNext(after: .zero)
   }
 
   var statistics: TunnelTotals {
@@ -72,6 +72,7 @@ final class LinkCore {
 
   /// Makes a flow of a local connection.
   func accept(_ socket: any StreamSocket) {
+    if case .over = state { return socket.close(resetting: true) }
     guard !isDraining, waiting.count < Self.waitingMax else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
@@ -106,7 +107,8 @@ final class LinkCore {
   // MARK: Dialling
 
   private func dialNext() {
-    guard case .dialling = state, nextAttempt < plan.attempts.count else { return }
+    guard case .dialling = state else { return }
+    guard nextAttempt < plan.attempts.count else { return giveUpIfDone() }
     let attempt = plan.attempts[nextAttempt]
     nextAttempt += 1
     if attempt.kind == .udp {
@@ -117,13 +119,14 @@ final class LinkCore {
         self?.carrierSettled(carrier, address: attempt.address)
       }
     }
-    if nextAttempt < plan.attempts.count {
-      let wait = plan.attempts[nextAttempt].delay - attempt.delay
-      let timer = LoopTimer { [weak self] _ in self?.dialNext() }
-      dialTimer = timer
-      loop.schedule(timer, at: loop.now + wait)
-    }
-    giveUpIfDone()
+    let next = nextAttempt < plan.attempts.count ? plan.attempts[nextAttempt].delay : attempt.delay
+    dialNext(after: next - attempt.delay)
+  }
+
+  private func dialNext(after delay: Duration) {
+    let timer = LoopTimer { [weak self] _ in self?.dialNext() }
+    dialTimer = timer
+    loop.schedule(timer, at: loop.now + delay)
   }
 
   private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress) {
