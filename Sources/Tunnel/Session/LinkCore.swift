@@ -89,7 +89,11 @@ final class LinkCore {
     isDraining = true
     discardWaiting()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-    state = .over
+    if case .open(let session) = state {
+      totals.connection = session.connection.statistics
+      totals.sessionsOpen = 0
+    }
+    end(.ended("this side closed it"))
     endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
   }
 
