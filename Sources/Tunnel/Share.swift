@@ -113,9 +113,9 @@ public actor Share {
     ) throws(TunnelError) -> Share {
       let identity = configuration.identity
       let port = configuration.target.first?.port ?? 0
-      let (endpoint, socket) = try Endpoint.open(
-        loop: loop, identity: identity, settings: configuration.session,
-        binding: configuration.listenAddress, acceptsConnections: true)
+      // SAFETY: everything in it, this actor and the share live on `loop`.
+      nonisolated(unsafe) let bound = try bind(configuration)
+      let (endpoint, socket) = (bound.endpoint, bound.socket)
       let candidates = HostCandidates.gather(
         addresses: NetworkInterfaces.addresses(), socket: socket.localAddress,
         hasIPv6: !socket.localAddress.isIPv4, count: Ticket.addressesMax)
@@ -123,18 +123,47 @@ public actor Share {
         identity: identity.publicKey, capability: configuration.capability, port: port,
         addresses: candidates.map(\.address))
       let loop = self.loop
-      let registry = PathRegistry(endpoint: endpoint)
-      let carriers = try Endpoint.carriers(endpoint: endpoint, registry: registry, loop: loop)
-      let listener = try Endpoint.listen(socket, loop: loop, carriers: carriers)
-      let core = ShareCore(
-        endpoint: endpoint, registry: registry, carriers: carriers, loop: loop, capability: ticket.capability,
+      nonisolated(unsafe) let core = ShareCore(
+        endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop, capability: ticket.capability,
         target: configuration.target, port: port,
         connect: { address throws(RuntimeError) in
           try TCPSocket.connect(loop: loop, to: address)
         }, onEvent: onEvent)
       return Share(
-        loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
+        loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: bound.listener,
         core: core)
     }
+
+    private struct Bound {
+      let endpoint: EndpointCore
+      let socket: UDPSocket
+      let registry: PathRegistry
+      let carriers: CarrierListener
+      let listener: TCPListener
+    }
+
+    /// Binds UDP and TCP to one port. A free UDP port that the system picked may be taken for TCP:
+    /// then it picks another.
+    private func bind(_ configuration: Configuration) throws(TunnelError) -> Bound {
+      var attemptsLeft = configuration.listenAddress.port == 0 ? Self.portAttempts : 1
+      while true {
+        let (endpoint, socket) = try Endpoint.open(
+          loop: loop, identity: configuration.identity, settings: configuration.session,
+          binding: configuration.listenAddress, acceptsConnections: true)
+        let registry = PathRegistry(endpoint: endpoint)
+        let carriers = try Endpoint.carriers(endpoint: endpoint, registry: registry, loop: loop)
+        attemptsLeft -= 1
+        do throws(TunnelError) {
+          let listener = try Endpoint.listen(socket, loop: loop, carriers: carriers)
+          return Bound(
+            endpoint: endpoint, socket: socket, registry: registry, carriers: carriers,
+            listener: listener)
+        } catch {
+          if attemptsLeft == 0 { throw error }
+        }
+      }
+    }
+
+    private static let portAttempts = 16
   }
 }

@@ -138,6 +138,16 @@ public final class SimStreamSocket: StreamSocket {
     incoming.error = incoming.error ?? EPIPE
   }
 
+  /// Something between the two ends resets the connection: both hear ECONNRESET at once.
+  public func sever() {
+    incoming.error = ECONNRESET
+    outgoing.error = ECONNRESET
+    loop.after(.nanoseconds(1)) { [weak self, weak peer] in
+      self?.tell()
+      peer?.tell()
+    }
+  }
+
   // MARK: Time passing
 
   /// Changes the peer's side of our outgoing pipe after the latency, and tells it.

@@ -107,10 +107,14 @@ final class PathManager: PathRouter {
       guard let other = best(excluding: index, now: loop.now) else {
         // Nothing to go to yet; what is sent meanwhile is lost, and QUIC repeats it.
         paths[index].isValidated = false
+        paths[index].isGone = true
+        askedForAlternatives = nil
         wantAlternatives(now: loop.now)
         return
       }
+      paths[index].isGone = true
       move(to: other, because: .carrierClosed)
+      return
     }
     drop(index)
   }
@@ -234,9 +238,8 @@ final class PathManager: PathRouter {
       activate(index, because: .peerMoved)
     } else if index != active, paths[index].number == paths[active].number {
       // The same road of the client under a new address: a NAT gave it another one.
-      let old = active
+      paths[active].isGone = true
       activate(index, because: .peerMoved)
-      drop(old)
     }
   }
 
@@ -298,6 +301,7 @@ final class PathManager: PathRouter {
   }
 
   private func activate(_ index: Int, because reason: SwitchReason) {
+    let old = active
     active = index
     switches += 1
     doubtSince = nil
@@ -305,6 +309,7 @@ final class PathManager: PathRouter {
     paths[index].unansweredSince = nil
     paths[index].unansweredDataSince = nil
     owner?.pathManager(self, movedTo: paths[index], because: reason)
+    if paths[old].isGone { drop(old) }
   }
 
   private func sendSelect(now: Instant) {
@@ -339,7 +344,7 @@ final class PathManager: PathRouter {
     } else {
       complain(now: now)
     }
-    for index in paths.indices where paths[index].nextProbe <= now {
+    for index in paths.indices where paths[index].nextProbe <= now && !paths[index].isGone {
       probe(index, now: now)
     }
     if let timer { loop.schedule(timer, at: now + Self.tickInterval) }

@@ -8,6 +8,8 @@ struct PathState {
   let kind: CarrierKind
   /// The peer answered a probe of ours here, so it really is at the other end.
   var isValidated = false
+  /// Its carrier closed; it is dropped as soon as the session has another path.
+  var isGone = false
   var lastHeard: Instant?
   /// Since when we have been sending here without hearing anything; nil while there is no doubt.
   var unansweredSince: Instant?

@@ -61,6 +61,11 @@ final class LinkCore {
     dialNext(after: .zero)
   }
 
+  /// The session, once it is open.
+  var openSession: SessionCore? {
+    if case .open(let session) = state { session } else { nil }
+  }
+
   var statistics: TunnelTotals {
     var totals = totals
     if case .open(let session) = state {
@@ -99,7 +104,11 @@ final class LinkCore {
     isDraining = true
     discardWaiting()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-    state = .over
+    if case .open(let session) = state {
+      totals.connection = session.connection.statistics
+      totals.sessionsOpen = 0
+    }
+    end(.ended("this side closed it"))
     endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
     dialer.close()
   }
@@ -275,13 +284,17 @@ extension LinkCore: SessionOwner {
 
   /// Opens what the session does not have: TCP beside UDP, UDP beside TCP.
   func sessionWantsAlternatives(_ session: SessionCore) {
-    guard case .automatic = policy, let paths = session.paths else { return }
+    guard let paths = session.paths else { return }
+    let needsCarrier = paths.activePath.kind == .udp || !paths.activePath.isValidated
     for address in ticket.addresses {
-      if paths.activePath.kind == .udp {
+      if needsCarrier, policy.allows(.tcp) {
         dialer.open(address, kind: .tcp) { [weak paths] carrier in
           if let carrier { paths?.add(carrier.path, kind: carrier.kind) }
         }
-      } else if let local = endpoint.sourceAddress(towards: address) {
+      }
+      if paths.activePath.kind != .udp, policy.allows(.udp),
+        let local = endpoint.sourceAddress(towards: address)
+      {
         paths.add(NetworkPath(local: local, remote: address), kind: .udp)
       }
     }

@@ -13,6 +13,8 @@ final class ShareCore {
   private let connect: IncomingFlow.Connect
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
+  /// The session that was opened last.
+  private weak var newest: SessionCore?
   private var totals = TunnelTotals()
   private var isDraining = false
   /// Called once, when the last session was finished while draining.
@@ -47,7 +49,7 @@ final class ShareCore {
 
   var statistics: TunnelTotals {
     var totals = totals
-    if let newest = sessions.values.first(where: \.isOpen)?.session {
+    if let newest, case .open = newest.state {
       totals.connection = newest.connection.statistics
       totals.path = newest.paths.map { describe($0.activePath.path) }
     }
@@ -128,6 +130,7 @@ extension ShareCore: SessionOwner {
       return
     }
     sessions[ObjectIdentifier(session)]?.isOpen = true
+    newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
     let connection = session.connection

@@ -21,10 +21,13 @@ final class TunnelWorld {
   let link: LinkCore
   let shareEndpoint: EndpointCore
   let linkEndpoint: EndpointCore
+  private let linkSocket: SimSocket
   let shareJournal = Journal()
   let linkJournal = Journal()
   /// Programs that connected to the link, in order.
   private(set) var programs: [LocalProgram] = []
+  /// TCP between the two sides.
+  let tcp: SimTCP
   private let outcome = Outcome()
   private let options: Options
 
@@ -43,6 +46,9 @@ final class TunnelWorld {
       identity: TunnelWorld.linkIdentity, acceptsConnections: false)
     /// Bytes that a local connection buffers in each direction.
     var capacity = 65_536
+    var carriers = CarrierPolicy.automatic
+    /// Whether TCP reaches the share; where it does not, it is refused.
+    var tcpPasses = false
   }
 
   private final class Outcome {
@@ -60,15 +66,25 @@ final class TunnelWorld {
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
     linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
     shareEndpoint.add(network.bind(Self.shareAddress))
-    linkEndpoint.add(network.bind(.clientHost))
+    linkSocket = network.bind(.clientHost)
+    linkEndpoint.add(linkSocket)
+    let shareRegistry = PathRegistry(endpoint: shareEndpoint)
+    let carriers = try CarrierListener(
+      endpoint: shareEndpoint, registry: shareRegistry, serverName: "localhost", loop: loop)
     share = ShareCore(
-      endpoint: shareEndpoint, loop: loop, capability: Self.capability, target: options.target,
+      endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop, capability: Self.capability, target: options.target,
       port: 3_000, connect: targets.connect, onEvent: shareJournal.note)
     let ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
       port: 3_000, addresses: options.addresses ?? [Self.shareAddress])
+    let linkRegistry = PathRegistry(endpoint: linkEndpoint)
+    let tcp = SimTCP(loop: loop, passes: options.tcpPasses, listener: carriers)
+    self.tcp = tcp
+    let dialer = try CarrierDialer(
+      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
     link = LinkCore(
-      endpoint: linkEndpoint, loop: loop, ticket: ticket, onEvent: linkJournal.note,
+      endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
+      policy: options.carriers, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
   }
@@ -106,8 +122,18 @@ final class TunnelWorld {
     #expect(holds, "still waiting after \(duration)", sourceLocation: sourceLocation)
   }
 
-  /// Nothing reaches the other side any more.
+  /// No datagram reaches the other side any more.
   func cutNetwork() {
     network.configure(.clientHost, .serverHost) { $0.isBlackhole = true }
+  }
+
+  /// The link's NAT forgets its binding and makes another one.
+  func rebindLink(port: UInt16) {
+    linkSocket.rebind(to: linkSocket.localAddress.with(port: port))
+  }
+
+  /// Datagrams pass again.
+  func mendNetwork() {
+    network.configure(.clientHost, .serverHost) { $0.isBlackhole = false }
   }
 }

@@ -1,0 +1,170 @@
+import QuicTransport
+import Simulation
+import Testing
+
+@testable import Tunnel
+
+/// A session that changes its roads while flows are on it.
+@Suite("Paths of a session")
+struct PathManagerTests {
+  /// 20 ms each way.
+  private static func world(
+    seed: UInt64 = 1, carriers: CarrierPolicy = .automatic
+  ) throws -> TunnelWorld {
+    try TunnelWorld { options in
+      options.seed = seed
+      options.network.latency = .milliseconds(20)
+      options.tcpPasses = true
+      options.carriers = carriers
+    }
+  }
+
+  private static func carrier(_ world: TunnelWorld) -> CarrierKind? {
+    world.link.statistics.path?.carrier
+  }
+
+  @Test("UDP blocked from the start: the session opens over TCP within 1.5 s")
+  func blockedFromStart() throws {
+    let world = try Self.world()
+    world.cutNetwork()
+    let start = world.loop.now
+    try world.open()
+    #expect(world.loop.now - start < .milliseconds(1_500))
+    #expect(Self.carrier(world) == .tcp)
+    let program = world.connect()
+    program.send(Payload.bytes(100_000, seed: 1), finishing: true)
+    world.wait { world.targets.programs.first?.sawEnd == true }
+    #expect(Payload.difference(world.targets.programs[0].received, Payload.bytes(100_000, seed: 1)) == nil)
+  }
+
+  @Test("UDP that passes is used, and TCP is not even tried")
+  func prefersUDP() throws {
+    let world = try Self.world()
+    try world.open()
+    #expect(Self.carrier(world) == .udp)
+    #expect(world.tcp.connections.isEmpty)
+  }
+
+  @Test(
+    "UDP blocked in mid-transfer: every flow goes on over TCP, no byte is wrong, and the session returns",
+    arguments: Seeds.all)
+  func blockedInMidTransfer(seed: UInt64) throws {
+    let world = try Self.world(seed: seed)
+    try world.open()
+    let payloads = (0..<20).map { Payload.bytes(400_000, seed: UInt64($0)) }
+    let programs = payloads.map { payload in
+      let program = world.connect()
+      program.send(payload, finishing: true)
+      return program
+    }
+    world.wait { world.targets.programs.count == programs.count }
+    world.loop.run(for: .milliseconds(60))
+    world.cutNetwork()
+    let cut = world.loop.now
+    world.wait(.seconds(5)) { Self.carrier(world) == .tcp }
+    #expect(world.loop.now - cut < .milliseconds(2_500), "seed \(seed)")
+    world.wait { world.targets.programs.allSatisfy(\.sawEnd) }
+    let received = Set(world.targets.programs.map(\.received))
+    #expect(received == Set(payloads), "seed \(seed)")
+    world.mendNetwork()
+    world.wait(.seconds(30)) { Self.carrier(world) == .udp }
+    // And what is sent from now on arrives.
+    let late = world.connect()
+    late.send(payloads[0], finishing: true)
+    world.wait { world.targets.programs.last?.sawEnd == true && world.targets.programs.count == 21 }
+    #expect(Payload.difference(world.targets.programs[20].received, payloads[0]) == nil)
+    #expect(world.errors.isEmpty)
+  }
+
+  @Test("an idle session stays where it is")
+  func idle() throws {
+    let world = try Self.world()
+    try world.open()
+    world.loop.run(for: .seconds(300))
+    #expect(Self.carrier(world) == .udp)
+    #expect(world.link.statistics.switches == 0 && world.share.statistics.switches == 0)
+    #expect(world.errors.isEmpty)
+  }
+
+  @Test("TCP connections that are reset every five seconds: flows survive")
+  func resets() throws {
+    let world = try Self.world(carriers: .only(.tcp))
+    try world.open()
+    let program = world.connect()
+    world.wait { world.targets.programs.count == 1 }
+    var expected: [UInt8] = []
+    for round in 0..<12 {
+      let payload = Payload.bytes(200_000, seed: UInt64(round))
+      expected += payload
+      program.send(payload)
+      world.loop.run(for: .milliseconds(30))
+      world.tcp.resetAll()
+      world.loop.run(for: .seconds(5))
+    }
+    program.finish()
+    world.wait { world.targets.programs[0].sawEnd }
+    #expect(Payload.difference(world.targets.programs[0].received, expected) == nil)
+    #expect(world.errors.isEmpty)
+  }
+
+  @Test("a NAT gives the link another address: the share follows within a second")
+  func rebinding() throws {
+    let world = try Self.world()
+    try world.open()
+    let program = world.connect()
+    let first = Payload.bytes(50_000, seed: 1)
+    program.send(first)
+    world.wait { world.targets.programs.first?.received.count == first.count }
+    world.rebindLink(port: 60_000)
+    let second = Payload.bytes(50_000, seed: 2)
+    let moved = world.loop.now
+    world.targets.programs[0].send(second)
+    program.send(second)
+    world.wait {
+      world.targets.programs[0].received.count == 100_000 && program.received.count == 50_000
+    }
+    #expect(world.loop.now - moved < .seconds(2))
+    #expect(program.received == second)
+    #expect(world.share.statistics.path?.remote.port == 60_000)
+    #expect(Self.carrier(world) == .udp)
+  }
+
+  @Test("a forged or altered path message gets no answer and changes nothing")
+  func forged() throws {
+    let world = try Self.world()
+    try world.open()
+    world.loop.run(for: .seconds(1))
+    let before = world.shareEndpoint.connectionCount
+    let session = try #require(world.link.openSession?.paths?.keys.session)
+    let key = SecretBytes([UInt8](repeating: 7, count: 32))
+    let stranger = world.network.bind(SocketAddress("203.0.113.9", port: 999)!)
+    let ear = Ear()
+    stranger.receiver = ear
+    for type: PathMessage.MessageType in [.probe, .select, .complaint] {
+      let message = PathMessage(type: type, session: session, number: 1, argument: 9)
+      send(message.encoded(key: key), from: stranger)
+    }
+    send(Array(repeating: 0x2a, count: PathMessage.byteCount), from: stranger)
+    world.loop.run(for: .seconds(1))
+    #expect(ear.count == 0)
+    #expect(world.shareEndpoint.connectionCount == before)
+    #expect(world.share.statistics.switches == 0)
+  }
+
+  private func send(_ bytes: [UInt8], from socket: SimSocket) {
+    bytes.withUnsafeBytes { bytes in
+      _ = socket.send(
+        DatagramBatch(
+          bytes: bytes, segmentSize: bytes.count,
+          path: NetworkPath(local: socket.localAddress, remote: TunnelWorld.shareAddress),
+          ecn: .notCapable))
+    }
+  }
+
+  private final class Ear: DatagramReceiver {
+    var count = 0
+
+    func receive(_ datagram: ReceivedDatagram, now: Instant) { count += 1 }
+    func datagramSocketWritable(_ socket: any DatagramSocket) {}
+  }
+}

@@ -1,0 +1,42 @@
+import Glibc
+import Simulation
+
+@testable import QuicTransport
+@testable import Tunnel
+
+/// TCP between a link and a share: what carriers over byte streams run on.
+final class SimTCP {
+  /// Whether connects succeed; otherwise they are refused after a round trip.
+  var passes: Bool
+  /// The link's end of each connection, in order.
+  private(set) var connections: [SimStreamSocket] = []
+
+  private let loop: SimLoop
+  private weak var listener: CarrierListener?
+  static let latency = Duration.milliseconds(20)
+
+  init(loop: SimLoop, passes: Bool, listener: CarrierListener) {
+    self.loop = loop
+    self.passes = passes
+    self.listener = listener
+  }
+
+  func connect(_ address: SocketAddress) throws(RuntimeError) -> any StreamSocket {
+    guard passes else {
+      return SimStreamSocket.failing(loop: loop, code: ECONNREFUSED, latency: Self.latency)
+    }
+    let (near, far) = SimStreamSocket.connecting(
+      loop: loop, capacity: 1_048_576, latency: Self.latency)
+    connections.append(near)
+    loop.after(Self.latency) { [weak listener] in
+      listener?.accept(far, from: .clientHost)
+    }
+    return near
+  }
+
+  /// Every connection is reset, as by a middlebox that forgot it.
+  func resetAll() {
+    for connection in connections where !connection.isReleased { connection.sever() }
+    connections.removeAll()
+  }
+}
