@@ -123,6 +123,7 @@ public actor Share {
         identity: identity.publicKey, capability: configuration.capability, port: port,
         addresses: candidates.map(\.address))
       let loop = self.loop
+      nonisolated(unsafe) let listener = bound.listener
       nonisolated(unsafe) let core = ShareCore(
         endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop, capability: ticket.capability,
         target: configuration.target, port: port,
@@ -130,7 +131,7 @@ public actor Share {
           try TCPSocket.connect(loop: loop, to: address)
         }, onEvent: onEvent)
       return Share(
-        loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: bound.listener,
+        loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
         core: core)
     }
 
