@@ -7,6 +7,7 @@ internal import CNgtcp2
 ///     not QUIC (bit 0x40 and 0x80 clear) -> foreign     STUN and our own control messages
 ///     under 21 bytes                     -> dropped     F11; no QUIC packet is shorter
 ///     a connection ID that we know       -> connection
+///     Version Negotiation                -> dropped
 ///     a version that we do not speak     -> Version Negotiation
 ///     an Initial                         -> refused, Retry, or a new connection
 ///     a stateless reset that we can tell -> its connection
@@ -161,6 +162,8 @@ extension EndpointCore: DatagramReceiver {
       &header, bytes, datagram.bytes.count, ConnectionID.issuedCount)
     switch result {
     case 0:
+      // Version Negotiation is of no version, so its IDs were not checked: 255 bytes are possible.
+      guard header.dcidlen <= ConnectionID.countMax else { return }
       let id = ConnectionID(UnsafeRawBufferPointer(start: header.dcid, count: header.dcidlen))
       if let connection = routes[id] {
         connection.receive(datagram, now: now)
@@ -189,6 +192,9 @@ extension EndpointCore: DatagramReceiver {
       } else {
         answer(datagram, stateless.reset(to: datagram, id, now: now))
       }
+    } else if header.version == 0 {
+      // RFC 9000 §6.1: Version Negotiation is never answered with Version Negotiation.
+      return
     } else if !settings.transport.versions.contains(QuicVersion(number: header.version)) {
       // ngtcp2 knows the version, but the settings leave it out.
       negotiateVersion(datagram, header, now: now)
