@@ -198,7 +198,8 @@ extension ConnectionCore {
 
   /// Starts a key update (RFC 9001 §6); false while the last one is not confirmed.
   public func updateKeys() -> Bool {
-    guard case .open = state else { return false }
+    // ngtcp2 aborts when it is asked before it has left the handshake itself.
+    guard case .open = state, hasLeftHandshake else { return false }
     defer { host?.needsFlush(self) }
     return ngtcp2_conn_initiate_key_update(handle, now.nanoseconds) == 0
   }

@@ -35,6 +35,8 @@ public final class ConnectionCore {
   var earlyGuard = EarlyPacketGuard()
   /// Until a client has answered the handshake's last flight (F2).
   var holdsEarlyPackets: Bool
+  /// ngtcp2 itself has left the handshake, which may be later than TLS has.
+  var hasLeftHandshake = false
   /// Set while the host has this connection in its list for the end of the tick.
   var isDirty = false
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
