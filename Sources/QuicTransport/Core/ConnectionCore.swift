@@ -146,11 +146,6 @@ public final class ConnectionCore {
     }
   }
 
-  var isHandshaking: Bool {
-    if case .handshaking = state { return true }
-    return false
-  }
-
   /// Something waits for `deliver`.
   var hasEvents: Bool { !events.isEmpty || !listed.isEmpty }
 

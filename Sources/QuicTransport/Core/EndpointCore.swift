@@ -38,7 +38,8 @@ public final class EndpointCore {
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
   /// Connections by identity, so that the endpoint keeps them alive.
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
-  /// Accepted connections whose handshake is not done.
+  /// Accepted connections whose handshake is not done. One that failed counts until it is
+  /// forgotten: it holds memory while it closes, and failing at once must not get round the limit.
   private var handshakes: Set<ObjectIdentifier> = []
   private var connectionsAdopted: UInt64 = 0
   private var dirty: [ConnectionCore] = []
@@ -305,9 +306,10 @@ extension EndpointCore: TickMember {
   private func settle(_ connection: ConnectionCore, now: Instant) {
     let key = ObjectIdentifier(connection)
     guard let timer = timers[key] else { return }
-    if !connection.isHandshaking { handshakes.remove(key) }
+    if case .open = connection.state { handshakes.remove(key) }
     if connection.state.isClosed {
       guard !connection.hasEvents else { return }
+      handshakes.remove(key)
       loop.cancel(timer)
       timers[key] = nil
       connections[key] = nil
