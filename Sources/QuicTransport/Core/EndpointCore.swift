@@ -216,7 +216,10 @@ extension EndpointCore: DatagramReceiver {
   private func accept(_ datagram: ReceivedDatagram, now: Instant) {
     var header = ngtcp2_pkt_hd()
     let bytes = datagram.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
-    guard ngtcp2_accept(&header, bytes, datagram.bytes.count) == 0 else { return }
+    guard ngtcp2_accept(&header, bytes, datagram.bytes.count) == 0,
+      // RFC 9000 §7.2; ngtcp2 asks for it only where there is no token.
+      header.dcid.datalen >= ConnectionID.initialCountMin
+    else { return }
     guard connections.count < settings.connectionsMax,
       handshakes.count < settings.handshakesMax
     else { return }
