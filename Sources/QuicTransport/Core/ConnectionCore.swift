@@ -24,6 +24,8 @@ public final class ConnectionCore {
   /// Its age among the connections of its host: the oldest has the smallest.
   var serial: UInt64 = 0
   var state = State.handshaking
+  /// Both identities were confirmed, and the delegate knows.
+  private var isAdmitted = false
   var events: [Event] = []
   var streams: [StreamID: StreamCore] = [:]
   /// Streams with something to deliver.
@@ -254,6 +256,8 @@ extension ConnectionCore {
     for event in events {
       switch event {
       case .ready: becomeReady()
+      // A peer may send, and even close, in the same tick in which it is judged.
+      case .opened where !isAdmitted, .datagram where !isAdmitted: break
       case .opened(let stream): delegate?.connection(self, opened: stream)
       case .streamsAllowed: delegate?.connectionAllowsStreams(self)
       case .datagram(let bytes):
@@ -279,6 +283,7 @@ extension ConnectionCore {
       return
     }
     state = .open
+    isAdmitted = true
     if isServer {
       tls?.sendTicket()
       if let token = host?.makeToken(for: path.path.remote) {
