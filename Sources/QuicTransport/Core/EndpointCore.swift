@@ -47,6 +47,9 @@ public final class EndpointCore {
   private var stateless: StatelessResponder
   private var memory = ClientMemory()
   private var isClosed = false
+  /// Itself, from `close` until the last connection is gone and the sockets are released, whether
+  /// or not anybody else still holds it.
+  private var closing: EndpointCore?
   private var trimTimer: LoopTimer?
 
   /// - Throws: `QuicError.configuration` when the identity or a certificate file cannot be used.
@@ -101,6 +104,7 @@ public final class EndpointCore {
   public func close(code: UInt64, reason: String) {
     guard !isClosed else { return }
     isClosed = true
+    closing = self
     for connection in connectionsInOrder {
       connection.close(code: code, reason: reason)
     }
@@ -113,8 +117,13 @@ public final class EndpointCore {
     for connection in connectionsInOrder { connection.abandon(.idleTimeout) }
     for timer in timers.values { loop.cancel(timer) }
     if let trimTimer { loop.cancel(trimTimer) }
+    releaseSockets()
+  }
+
+  private func releaseSockets() {
     for socket in sockets { socket.close() }
     sockets.removeAll()
+    closing = nil
   }
 
   /// By age: the order of a dictionary differs from run to run, and with it a whole simulation.
@@ -330,8 +339,7 @@ extension EndpointCore: TickMember {
 
   private func releaseIfDone() {
     guard isClosed, connections.isEmpty else { return }
-    for socket in sockets { socket.close() }
-    sockets.removeAll()
+    releaseSockets()
   }
 
   private func socket(for local: SocketAddress) -> (any DatagramSocket)? {

@@ -115,6 +115,31 @@ struct LifetimeTests {
     #expect(world.server.localAddresses.isEmpty)
   }
 
+  @Test("an endpoint that nobody holds any more releases its socket when it has closed")
+  func releasedWhileClosing() throws {
+    let world = try World()
+    let socket = world.network.bind(.otherHost)
+    var endpoint: EndpointCore? = try EndpointCore(
+      loop: world.loop, settings: World.settings(.fixture(3), acceptsConnections: false))
+    endpoint?.add(socket)
+    let probe = ConnectionProbe(loop: world.loop)
+    let target = ConnectTarget(
+      address: world.serverSocket.localAddress,
+      expectedPeer: World.serverIdentity.publicKey, serverName: nil)
+    _ = try endpoint?.connect(to: target, delegate: probe)
+    world.wait { probe.isReady }
+    endpoint?.close(code: 0, reason: "")
+    weak let closing = endpoint
+    endpoint = nil
+    world.wait { probe.isClosed }
+    world.loop.run(for: .seconds(5))
+    #expect(closing == nil)
+    let delivered = world.network.deliveredCount
+    world.network.inject([1], from: .clientHost, to: socket.localAddress)
+    world.loop.run(for: .seconds(1))
+    #expect(world.network.deliveredCount == delivered, "the socket is still bound")
+  }
+
   @Test("a closed endpoint accepts nobody")
   func closedEndpointAcceptsNobody() throws {
     let world = try World { $0.client.transport.handshakeTimeout = .seconds(1) }
