@@ -83,6 +83,9 @@ public final class EndpointCore {
     to target: ConnectTarget, delegate: (any ConnectionDelegate)?
   ) throws(QuicError) -> ConnectionCore {
     guard let socket = sockets.last else { throw .configuration("the endpoint has no socket") }
+    guard settings.authentication.canJudge(target) else {
+      throw .configuration("the target names nobody who could be told from an impostor")
+    }
     let path = NetworkPath(
       local: socket.sourceAddress(towards: target.address), remote: target.address)
     let name = target.expectedPeer?.description ?? target.serverName ?? target.address.host
