@@ -53,6 +53,8 @@ public final class ConnectionCore {
   /// Versions that a Version Negotiation packet offered.
   var offeredVersions: [UInt32] = []
   var gotStatelessReset = false
+  /// Why it is over.
+  var ending: QuicError?
   /// The IDs under which the host routes packets here.
   var routes: Set<ConnectionID> = []
   /// The tokens under which it routes stateless resets here; as many as peer IDs are in use.

@@ -60,6 +60,16 @@ struct LifetimeTests {
     #expect(server.error == .application(code: 42, isRemote: true, reason: "grüße"))
   }
 
+  @Test("a reason too long for one packet is cut between two characters, and arrives")
+  func longReason() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    client.connection?.close(code: 42, reason: "x" + String(repeating: "ü", count: 5_000))
+    world.wait(.seconds(1)) { server.isClosed }
+    let cut = "x" + String(repeating: "ü", count: 255)
+    #expect(server.error == .application(code: 42, isRemote: true, reason: cut))
+  }
+
   @Test("a close packet that was lost is repeated when the peer goes on talking")
   func lostClose() throws {
     let world = try World()

@@ -110,7 +110,10 @@ struct StreamTests {
     #expect(
       server.opened[0].closeError == .application(code: 3, isRemote: false, reason: "enough"))
     #expect(throws: StreamError.connectionLost(remote)) { try near.stream.write([1]) }
-    #expect(throws: StreamError.self) { try client.open() }
+    #expect(throws: StreamError.connectionLost(remote)) { try client.open() }
+    #expect(throws: DatagramError.connectionLost(remote)) {
+      try client.connection?.sendDatagram([1])
+    }
   }
 
   @Test("a stream beyond the peer's limit is refused until the peer is done with an earlier one")
