@@ -84,14 +84,16 @@ final class LinkCore {
     endDrainIfDone()
   }
 
-  /// Ends everything now.
+  /// Ends everything now; whoever waits for the end hears of it.
   func close() {
     isDraining = true
     discardWaiting()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-    state = .over
-    endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
+    end(.ended(Self.closeReason))
+    endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
   }
+
+  private static let closeReason = "the connecting side stopped"
 
   // MARK: Dialling
 
