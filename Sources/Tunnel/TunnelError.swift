@@ -12,7 +12,7 @@ public enum TunnelError: Error, Sendable {
   case identityMismatch(expected: PublicKey, actual: PublicKey)
   /// The peer speaks another protocol or version.
   case incompatible(String)
-  /// The peer ended the session, with its reason.
+  /// One side ended the session, with its reason.
   case ended(String)
   /// The session was lost.
   case lost(QuicError)

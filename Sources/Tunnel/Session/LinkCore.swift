@@ -84,7 +84,7 @@ final class LinkCore {
     endDrainIfDone()
   }
 
-  /// Ends everything now.
+  /// Ends everything now; whoever waits for the end hears of it.
   func close() {
     isDraining = true
     discardWaiting()
@@ -93,9 +93,11 @@ final class LinkCore {
       totals.connection = session.connection.statistics
       totals.sessionsOpen = 0
     }
-    end(.ended("this side closed it"))
-    endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
+    end(.ended(Self.closeReason))
+    endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
   }
+
+  private static let closeReason = "the connecting side stopped"
 
   // MARK: Dialling
 
