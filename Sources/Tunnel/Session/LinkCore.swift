@@ -19,7 +19,7 @@ final class LinkCore {
   private var dialTimer: LoopTimer?
   private var flows: [Int64: OutgoingFlow] = [:]
   /// Accepted before the session was open, or while the peer allows no more flows.
-  private var waiting: [any StreamSocket] = []
+  private var waiting: [(socket: any StreamSocket, service: String)] = []
   private var totals = TunnelTotals()
   private var isDraining = false
   private var drained: (() -> Void)?
@@ -60,14 +60,19 @@ final class LinkCore {
     return totals
   }
 
-  /// Makes a flow of a local connection.
-  func accept(_ socket: any StreamSocket) {
+  /// What the sharing side offers; empty before the session is open.
+  var services: [ControlMessage.Service] {
+    if case .open(let session) = state { session.services } else { [] }
+  }
+
+  /// Makes a flow of a local connection to the service of that name.
+  func accept(_ socket: any StreamSocket, service: String) {
     guard !isDraining, waiting.count < Self.waitingMax else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
       return
     }
-    waiting.append(socket)
+    waiting.append((socket, service))
     openWaiting()
   }
 
@@ -144,7 +149,7 @@ final class LinkCore {
   }
 
   private func discardWaiting() {
-    for socket in waiting { socket.close(resetting: true) }
+    for (socket, _) in waiting { socket.close(resetting: true) }
     waiting.removeAll()
   }
 
@@ -152,10 +157,10 @@ final class LinkCore {
 
   private func openWaiting() {
     guard case .open(let session) = state else { return }
-    while let socket = waiting.first {
+    while let (socket, service) = waiting.first {
       do throws(StreamError) {
         let flow = try OutgoingFlow(
-          connection: session.connection, service: "", socket: socket
+          connection: session.connection, service: service, socket: socket
         ) { [weak self] report in
           self?.flowEnded(report)
         }

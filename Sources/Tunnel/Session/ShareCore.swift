@@ -1,11 +1,11 @@
 internal import QuicTransport
 
-/// The sharing side, sans-I/O: lets sessions in and joins their flows to the target.
+/// The sharing side, sans-I/O: lets sessions in and joins their flows to the targets.
 final class ShareCore {
   private let endpoint: EndpointCore
   private let loop: any EventLoop
   private let capability: SecretBytes
-  private let targets: [String: [SocketAddress]]
+  private let targets: [String: [StreamAddress]]
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
   private let onEvent: (TunnelEvent) -> Void
@@ -22,19 +22,19 @@ final class ShareCore {
   }
 
   /// - Parameters:
-  ///   - target: the addresses of the shared service, tried in order.
-  ///   - port: what the connecting side listens on unless told otherwise.
-  ///   - connect: opens a connection to one address of the target.
+  ///   - services: what is offered; `Service.countMax` at most, no name twice.
+  ///   - connect: opens a connection to one address of a target.
   init(
     endpoint: EndpointCore, loop: any EventLoop, capability: SecretBytes,
-    target: [SocketAddress], port: UInt16, connect: @escaping IncomingFlow.Connect,
+    services: [Service], connect: @escaping IncomingFlow.Connect,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
     self.loop = loop
     self.capability = capability
-    targets = ["": target]
-    services = [ControlMessage.Service(name: "", port: port)]
+    precondition(services.count <= Service.countMax)
+    targets = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.streamAddresses) })
+    self.services = services.map(\.announcement)
     self.connect = connect
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
@@ -57,9 +57,9 @@ final class ShareCore {
     endDrainIfDone()
   }
 
-  /// Tries to reach the target; calls `completion` once with 0 or an `errno`.
-  func probeTarget(completion: @escaping (Int32) -> Void) {
-    guard let addresses = targets[""] else { return completion(0) }
+  /// Tries to reach the target of a service; calls `completion` once with 0 or an `errno`.
+  func probeTarget(of service: String, completion: @escaping (Int32) -> Void) {
+    guard let addresses = targets[service] else { return completion(0) }
     let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
     probe.run(completion)
   }

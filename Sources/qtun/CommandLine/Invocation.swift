@@ -63,8 +63,8 @@ enum CongestionControl: String, CaseIterable, Sendable {
 
 /// What `qtun share` needs.
 struct ShareSettings: Equatable, Sendable {
-  /// The TCP service to offer.
-  let target: HostPort
+  /// What to offer, one or more, no name twice.
+  let services: [NamedPlace]
   /// The UDP address to await peers at; nil for every address and a free port.
   let listen: HostPort?
   /// The session's settings.
@@ -75,8 +75,9 @@ struct ShareSettings: Equatable, Sendable {
 struct ConnectSettings: Equatable, Sendable {
   /// Where the ticket is.
   let ticket: TicketSource
-  /// The TCP address to open; nil for 127.0.0.1 and the port that the ticket names.
-  let listen: HostPort?
+  /// Which services to open and where, no name twice; empty for all, at the ports that the sharing
+  /// side suggests.
+  let listeners: [NamedPlace]
   /// The session's settings.
   let session: SessionSettings
 }

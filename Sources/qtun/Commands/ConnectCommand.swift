@@ -1,7 +1,7 @@
 internal import QuicTransport
 internal import Tunnel
 
-/// `qtun connect`: opens a shared service on a local port until it is told to stop.
+/// `qtun connect`: opens shared services on local addresses until it is told to stop.
 struct ConnectCommand: Sendable {
   private let configuration: Link.Configuration
 
@@ -9,10 +9,11 @@ struct ConnectCommand: Sendable {
   init(settings: ConnectSettings, global: GlobalSettings, console: Console) throws(Failure) {
     let ticket = try Self.readTicket(settings.ticket)
     let identity = try settings.session.loadIdentity(console: console, global: global)
-    let listen =
-      try settings.listen?.localAddress() ?? SocketAddress.loopbackIPv4.with(port: ticket.port)
+    var choices: [Opening.Choice] = []
+    for listener in settings.listeners { choices.append(try listener.choice()) }
     configuration = Link.Configuration(
-      identity: identity, ticket: ticket, listenAddress: listen, session: settings.session.tunnel)
+      identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
+      session: settings.session.tunnel)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
@@ -24,7 +25,7 @@ struct ConnectCommand: Sendable {
     } catch {
       throw Failure(error)
     }
-    try announce(link, run)
+    try announce(await link.services, run)
     await run.showStatus { await link.statistics }
     Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
     var lost: TunnelError?
@@ -42,16 +43,28 @@ struct ConnectCommand: Sendable {
     return allRefused ? .targetRefused : .ok
   }
 
-  private func announce(_ link: Link, _ run: LoopRun) throws(Failure) {
-    let address = link.localAddress.description
-    run.log.info("listening", .address(address))
-    guard run.settings.isJSON else { return try StandardOutput.writeLine(address) }
-    var writer = JSONWriter()
-    writer.object { result in
-      result.member("event", "listening")
-      result.member("address", address)
+  private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
+    for service in services {
+      let address = service.address.description
+      // `-` is no name, and keeps the columns for awk(1) and the like.
+      let name = service.name.isEmpty ? "-" : service.name
+      if services.count > 1 || !service.name.isEmpty {
+        run.log.info("listening", .service(name), .address(address))
+      } else {
+        run.log.info("listening", .address(address))
+      }
+      guard run.settings.isJSON else {
+        try StandardOutput.writeLine(services.count > 1 ? "\(name) \(address)" : address)
+        continue
+      }
+      var writer = JSONWriter()
+      writer.object { result in
+        result.member("event", "listening")
+        result.member("service", service.name)
+        result.member("address", address)
+      }
+      try StandardOutput.writeLine(writer.text)
     }
-    try StandardOutput.writeLine(writer.text)
   }
 
   private static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {

@@ -46,6 +46,17 @@ extension Failure {
     switch error {
     case .cannotBind(let address, let reason):
       self = .cannotBind(HostPort(address), errno: reason.code)
+    case .cannotListen(let service, let reason):
+      self = .cannotListen(service, errno: reason.code)
+    case .unknownService(let name, let offered):
+      let list = offered.map { $0.isEmpty ? "one without a name" : $0 }.joined(separator: ", ")
+      let first = offered.first { !$0.isEmpty } ?? "NAME"
+      self.init(
+        .configuration,
+        name.isEmpty
+          ? "the share has several services and none without a name; it has \(list)"
+          : "the share has no service \(name); it has \(list)",
+        fix: "write one of these names, such as \(first)=8080, or none to open all of them")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(
