@@ -39,6 +39,9 @@ let package = Package(
       name: "Simulation", dependencies: ["QuicTransport"], path: "Tests/Simulation",
       swiftSettings: settings),
     .testTarget(
+      name: "SimulationTests", dependencies: ["QuicTransport", "Simulation"],
+      swiftSettings: settings),
+    .testTarget(
       name: "QuicTransportTests", dependencies: ["CNgtcp2", "QuicTransport", "Simulation"],
       exclude: ["Fixtures"], swiftSettings: settings),
   ],

@@ -25,6 +25,8 @@ actor LoopRun {
   /// Why a command that waits goes on.
   enum Wakeup: Sendable {
     case signal(StopSignal)
+    /// The attempt to open a session succeeded or failed.
+    case dialled
     /// The session is gone.
     case over(TunnelError)
   }

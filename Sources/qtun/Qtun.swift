@@ -7,6 +7,7 @@ enum Qtun {
   static let version = "0.1.0"
 
   static func main() {
+    StandardDescriptors.openClosed()
     SignalPipe.ignoreBrokenPipes()
     let environment = Environment.process
     let console = Console.standardError(environment: environment)

@@ -127,7 +127,8 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
     let thread = UInt(pthread_self())
     let (exchanged, previous) = runner.compareExchange(
       expected: 0, desired: thread, ordering: .acquiringAndReleasing)
-    precondition(exchanged, previous == thread ? "run is not reentrant" : "two threads run one loop")
+    precondition(
+      exchanged, previous == thread ? "run is not reentrant" : "two threads run one loop")
     defer { runner.store(0, ordering: .releasing) }
     return try body()
   }

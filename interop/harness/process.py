@@ -46,9 +46,18 @@ class Process:
         return self.status is None
 
     @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def descriptor_count(self) -> int:
+        """How many file descriptors it holds open."""
+        return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
     def resident_bytes(self) -> int:
         """The memory that is resident now (VmRSS)."""
-        status = pathlib.Path(f"/proc/{self._child.pid}/status").read_text()
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
 
     def output(self) -> str:
@@ -78,6 +87,10 @@ class Process:
             if not self.is_running or time.monotonic() > deadline:
                 return found() or None
             time.sleep(0.01)
+
+    def send(self, signal_number: int) -> None:
+        """Sends a signal and does not wait for what comes of it."""
+        self._child.send_signal(signal_number)
 
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """Ends it; harmless when it is over."""

@@ -12,9 +12,10 @@ from harness.certificates import Certificates
 class Tools:
     """Finds programs; a case that asks for a missing one is skipped with the reason."""
 
-    def __init__(self, root: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, qtun: pathlib.Path | None = None) -> None:
         self.interop = root / "interop"
         self._build = root / ".build"
+        self._qtun = qtun
 
     @functools.cached_property
     def certificates(self) -> Certificates:
@@ -23,6 +24,13 @@ class Tools:
             return Certificates()
         except FileNotFoundError as error:
             raise suite.Skip(f"{error}; scripts/setup interop installs one")
+
+    @property
+    def qtun(self) -> pathlib.Path:
+        """The product. Without it there is nothing to test, which is a failure."""
+        program = self._qtun or self._build / "debug" / "qtun"
+        suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
+        return program
 
     @property
     def endpoint(self) -> pathlib.Path:

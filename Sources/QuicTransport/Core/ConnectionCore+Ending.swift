@@ -96,7 +96,7 @@ extension ConnectionCore {
   /// Tells everyone, once, that the connection is over.
   private func finish(_ error: QuicError) {
     counters = statistics
-    for stream in streams.values {
+    for stream in streams.values.sorted(by: { $0.id.number < $1.id.number }) {
       stream.markClosed(error)
       list(stream)
     }

@@ -21,6 +21,8 @@ public final class ConnectionCore {
   private(set) var tls: TLSSession?
   /// The server name or identity under which tickets are remembered (clients).
   var rememberedAs = ""
+  /// Its age among the connections of its host: the oldest has the smallest.
+  var serial: UInt64 = 0
   var state = State.handshaking
   var events: [Event] = []
   var streams: [StreamID: StreamCore] = [:]

@@ -39,6 +39,7 @@ public final class EndpointCore {
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
   /// Accepted connections whose handshake is not done.
   private var handshakes: Set<ObjectIdentifier> = []
+  private var connectionsAdopted: UInt64 = 0
   private var dirty: [ConnectionCore] = []
   private var isQueued = false
   private var stateless: StatelessResponder
@@ -98,7 +99,7 @@ public final class EndpointCore {
   public func close(code: UInt64, reason: String) {
     guard !isClosed else { return }
     isClosed = true
-    for connection in connections.values {
+    for connection in connectionsInOrder {
       connection.close(code: code, reason: reason)
     }
     releaseIfDone()
@@ -107,15 +108,22 @@ public final class EndpointCore {
   /// Releases the sockets and timers. Connections that are still open vanish without a word.
   public func shutDown() {
     isClosed = true
-    for connection in connections.values { connection.abandon(.idleTimeout) }
+    for connection in connectionsInOrder { connection.abandon(.idleTimeout) }
     for timer in timers.values { loop.cancel(timer) }
     if let trimTimer { loop.cancel(trimTimer) }
     for socket in sockets { socket.close() }
     sockets.removeAll()
   }
 
+  /// By age: the order of a dictionary differs from run to run, and with it a whole simulation.
+  private var connectionsInOrder: [ConnectionCore] {
+    connections.values.sorted { $0.serial < $1.serial }
+  }
+
   private func adopt(_ connection: ConnectionCore) {
     let key = ObjectIdentifier(connection)
+    connectionsAdopted += 1
+    connection.serial = connectionsAdopted
     connections[key] = connection
     timers[key] = LoopTimer { [weak connection] now in
       connection?.handleTimeout(now: now)
@@ -167,7 +175,7 @@ extension EndpointCore: DatagramReceiver {
 
   /// Lets every connection write again.
   public func datagramSocketWritable(_ socket: any DatagramSocket) {
-    for connection in connections.values { needsFlush(connection) }
+    for connection in connectionsInOrder { needsFlush(connection) }
   }
 
   private func receiveUnrouted(

@@ -8,7 +8,8 @@ final class AcceptLoop: ReadinessHandler {
   typealias AcceptOne = (Int32) -> Int32
 
   private let loop: EpollLoop
-  private let descriptor: FileDescriptor
+  /// Nil once closed: a listener that stays open lets programs connect and wait for ever.
+  private var descriptor: FileDescriptor?
   private let acceptOne: AcceptOne
   private var registration: Registration.Token?
   private var retry: LoopTimer?
@@ -19,14 +20,16 @@ final class AcceptLoop: ReadinessHandler {
   ) throws(RuntimeError) {
     self.loop = loop
     self.acceptOne = acceptOne
-    descriptor = FileDescriptor(owning: raw)
+    let descriptor = FileDescriptor(owning: raw)
     registration = try loop.register(descriptor, edgeTriggered: true, handler: self)
+    self.descriptor = consume descriptor
   }
 
   /// Accepts what waits. Called by the loop.
   func ready(_ readiness: Readiness, now: Instant) {
     for _ in 0..<Self.acceptsPerTick {
-      let result = acceptOne(descriptor.raw)
+      guard let raw = descriptor?.raw else { return }
+      let result = acceptOne(raw)
       if -result == EAGAIN { return }
       if Self.isExhaustion(-result) {
         resume(after: Self.exhaustionPause)
@@ -38,12 +41,13 @@ final class AcceptLoop: ReadinessHandler {
     resume(after: .zero)
   }
 
-  /// Stops accepting; the descriptor closes with the last reference.
+  /// Stops accepting and closes the descriptor.
   func close() {
     if let retry { loop.cancel(retry) }
     retry = nil
     if let registration { loop.unregister(registration) }
     registration = nil
+    descriptor = nil
   }
 
   private func resume(after pause: Duration) {

@@ -33,7 +33,7 @@ public final class TCPListener {
     }
   }
 
-  /// Stops listening and releases the port.
+  /// Stops listening and releases the port; connections that wait to be accepted are reset.
   public func close() {
     acceptLoop?.close()
     acceptLoop = nil

@@ -32,8 +32,9 @@ final class Splice {
   private var toStreamDone = false
   private var toSocketDone = false
   private var isOver = false
-  /// The local side sent FIN or broke: reading goes on until it says so itself.
-  private var mustReadToEnd = false
+  /// A short read does not prove that the socket is empty for now: the edge that told of FIN or of
+  /// a break is spent, also when it came before the splice, while the socket waited for a session.
+  private var mustReadToEnd = true
 
   /// Takes both over; `start` begins to move bytes.
   ///
@@ -77,7 +78,9 @@ final class Splice {
         bytesToStream += UInt64(count)
         // A short read emptied the socket: the next edge tells when there is more (epoll(7)).
         if count < asked, !mustReadToEnd { return }
-      case .blocked: return
+      case .blocked:
+        mustReadToEnd = false
+        return
       case .ended:
         toStreamDone = true
         stream.finish()

@@ -23,7 +23,8 @@ public enum IdentityFile {
 
   /// Reads an identity. As ssh does, it refuses a file that others can read.
   public static func load(path: String) throws(IdentityFileError) -> Identity {
-    let raw = open(path, O_RDONLY | O_CLOEXEC)
+    // Opening a pipe that nobody writes to would wait for ever.
+    let raw = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard raw >= 0 else {
       throw errno == ENOENT ? .missing : .unreadable(errno)
     }

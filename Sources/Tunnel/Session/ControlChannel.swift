@@ -13,6 +13,9 @@ final class ControlChannel: StreamDelegate {
     stream.delegate = self
   }
 
+  /// The peer has received everything that was sent.
+  var isAcknowledged: Bool { stream.unacknowledgedCount == 0 }
+
   func send(_ message: ControlMessage) {
     // Fails only when the connection or the stream is gone, which its owner hears by itself.
     try? stream.write(message.encoded)

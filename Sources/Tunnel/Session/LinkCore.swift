@@ -76,7 +76,7 @@ final class LinkCore {
     openWaiting()
   }
 
-  /// Takes no more local connections; calls `completion` when the flows have ended.
+  /// Takes no more local connections; calls `completion` when the flows have ended, at both ends.
   func drain(completion: @escaping () -> Void) {
     isDraining = true
     drained = completion
@@ -84,6 +84,7 @@ final class LinkCore {
     if case .open(let session) = state {
       session.sayGoodbye(reason: "the connecting side is about to stop")
     }
+    finishIfIdle()
     endDrainIfDone()
   }
 
@@ -146,6 +147,7 @@ final class LinkCore {
     if let dialTimer { loop.cancel(dialTimer) }
     discardWaiting()
     over(error)
+    endDrainIfDone()
   }
 
   private func discardWaiting() {
@@ -184,11 +186,18 @@ final class LinkCore {
     totals.flowsOpen -= 1
     totals.note(report)
     onEvent(.flowEnded(report))
+    finishIfIdle()
     endDrainIfDone()
+  }
+
+  private func finishIfIdle() {
+    guard case .open(let session) = state, flows.isEmpty else { return }
+    if isDraining || session.peerFinished { session.sayFinished() }
   }
 
   private func endDrainIfDone() {
     guard isDraining, flows.isEmpty, let drained else { return }
+    if case .open(let session) = state, !session.isFinished { return }
     self.drained = nil
     drained()
   }
@@ -226,6 +235,11 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, saidGoodbye reason: String) {
     onEvent(.peerDraining(reason: reason))
+  }
+
+  func sessionFinished(_ session: SessionCore) {
+    finishIfIdle()
+    endDrainIfDone()
   }
 
   func sessionAllowsFlows(_ session: SessionCore) {

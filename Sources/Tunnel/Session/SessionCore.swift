@@ -8,6 +8,8 @@ protocol SessionOwner: AnyObject {
   func session(_ session: SessionCore, opened stream: StreamCore)
   /// The peer opens and takes no more flows.
   func session(_ session: SessionCore, saidGoodbye reason: String)
+  /// The peer's flows have ended, or it is not heard of any more while it drains.
+  func sessionFinished(_ session: SessionCore)
   /// The peer allows more flows than before.
   func sessionAllowsFlows(_ session: SessionCore)
   /// The last call.
@@ -18,6 +20,11 @@ protocol SessionOwner: AnyObject {
 ///
 ///     dialing:  connecting --ready, HELLO--> greeting --WELCOME--> open --> ended
 ///     sharing:  connecting --ready---------> greeting --HELLO, proof, WELCOME--> open --> ended
+///
+/// A side that wants to stop drains: it says GOODBYE, then FINISHED when its flows have ended. The
+/// other side answers FINISHED when its own flows have ended as well; only then is everything with
+/// the programs at both ends, and the first side closes. An acknowledgement would not do: it tells
+/// that the peer has the bytes, not that its program does.
 ///
 /// The sharing side sends nothing before the client proved its identity and capability: TLS lets a
 /// server speak to a client that it does not know yet (RFC 9001 §5.7 warns of it).
@@ -33,6 +40,10 @@ final class SessionCore {
   private let loop: any EventLoop
   private var control: ControlChannel?
   private var greetingTimer: LoopTimer?
+  private var answerTimer: LoopTimer?
+  private var saidFinished = false
+  /// The peer said FINISHED: it opens no more flows, and its own have ended.
+  private(set) var peerFinished = false
 
   enum State {
     case connecting
@@ -78,6 +89,26 @@ final class SessionCore {
     control?.send(.goodbye(ControlMessage.Goodbye(reason: reason)))
   }
 
+  /// Both sides have passed everything on.
+  var isFinished: Bool { saidFinished && peerFinished }
+
+  /// Tells the peer, once, that our flows have ended.
+  func sayFinished() {
+    guard case .open = state, !saidFinished else { return }
+    saidFinished = true
+    control?.send(.finished)
+    let timer = LoopTimer { [weak self] _ in self?.giveUpIfSilent() }
+    answerTimer = timer
+    loop.schedule(timer, at: loop.now + Self.answerTimeout)
+  }
+
+  /// A peer that does not even acknowledge has vanished, and a drain must not wait for it.
+  private func giveUpIfSilent() {
+    guard !peerFinished, control?.isAcknowledged == false else { return }
+    peerFinished = true
+    owner?.sessionFinished(self)
+  }
+
   // MARK: Greeting
 
   private func beginGreeting() {
@@ -112,6 +143,9 @@ final class SessionCore {
       services = welcome.services
       open()
     case (.goodbye(let goodbye), .open): owner?.session(self, saidGoodbye: goodbye.reason)
+    case (.finished, .open):
+      peerFinished = true
+      owner?.sessionFinished(self)
     case (.unknown, .open): break
     case (_, .ended): break
     default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
@@ -137,17 +171,22 @@ final class SessionCore {
 
   private func open() {
     state = .open
-    disarmTimer()
+    disarmTimers()
     owner?.sessionOpened(self)
   }
 
-  private func disarmTimer() {
-    if let greetingTimer { loop.cancel(greetingTimer) }
+  private func disarmTimers() {
+    for timer in [greetingTimer, answerTimer] {
+      if let timer { loop.cancel(timer) }
+    }
     greetingTimer = nil
+    answerTimer = nil
   }
 
   private static let version: UInt64 = 1
   private static let greetingTimeout = Duration.seconds(5)
+  /// Enough for an acknowledgement and its retransmissions on a bad path.
+  private static let answerTimeout = Duration.seconds(2)
 }
 
 extension SessionCore: ConnectionDelegate {
@@ -180,7 +219,7 @@ extension SessionCore: ConnectionDelegate {
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     state = .ended
-    disarmTimer()
+    disarmTimers()
     owner?.session(self, ended: error)
   }
 }

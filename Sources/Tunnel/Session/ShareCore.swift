@@ -12,7 +12,7 @@ final class ShareCore {
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   private var totals = TunnelTotals()
   private var isDraining = false
-  /// Called once, when the last flow ended while draining.
+  /// Called once, when the last session was finished while draining.
   private var drained: (() -> Void)?
 
   private struct Admitted {
@@ -49,11 +49,15 @@ final class ShareCore {
     return totals
   }
 
-  /// Takes no more sessions and flows; calls `completion` when those that are open have ended.
+  /// Takes no more sessions and flows; calls `completion` when those that are open have ended, at
+  /// both ends.
   func drain(completion: @escaping () -> Void) {
     isDraining = true
     drained = completion
-    for admitted in sessions.values { admitted.session.sayGoodbye(reason: Self.drainReason) }
+    for admitted in sessions.values {
+      admitted.session.sayGoodbye(reason: Self.drainReason)
+      finishIfIdle(admitted)
+    }
     endDrainIfDone()
   }
 
@@ -86,11 +90,18 @@ final class ShareCore {
     totals.flowsOpen -= 1
     totals.note(report)
     onEvent(.flowEnded(report))
+    if let admitted = sessions[ObjectIdentifier(session)] { finishIfIdle(admitted) }
     endDrainIfDone()
   }
 
+  private func finishIfIdle(_ admitted: Admitted) {
+    guard isDraining || admitted.session.peerFinished, admitted.flows.isEmpty else { return }
+    admitted.session.sayFinished()
+  }
+
   private func endDrainIfDone() {
-    guard isDraining, totals.flowsOpen == 0, let drained else { return }
+    guard isDraining, let drained else { return }
+    guard sessions.values.allSatisfy({ !$0.isOpen || $0.session.isFinished }) else { return }
     self.drained = nil
     drained()
   }
@@ -135,6 +146,11 @@ extension ShareCore: SessionOwner {
     onEvent(.peerDraining(reason: reason))
   }
 
+  func sessionFinished(_ session: SessionCore) {
+    if let admitted = sessions[ObjectIdentifier(session)] { finishIfIdle(admitted) }
+    endDrainIfDone()
+  }
+
   func sessionAllowsFlows(_ session: SessionCore) {}
 
   func session(_ session: SessionCore, ended error: QuicError) {
@@ -150,6 +166,7 @@ extension ShareCore: SessionOwner {
     } else {
       onEvent(.sessionRefused(remote: remote, reason: error))
     }
+    endDrainIfDone()
   }
 }
 

@@ -9,6 +9,8 @@ enum ControlMessage: Equatable {
   case hello(Hello)
   case welcome(Welcome)
   case goodbye(Goodbye)
+  /// After GOODBYE: the sender's flows have ended, with everything passed on to its programs.
+  case finished
   /// A message of a later version.
   case unknown(type: UInt64)
 
@@ -67,6 +69,8 @@ enum ControlMessage: Equatable {
     case .goodbye(let goodbye):
       type = 3
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
+    case .finished:
+      type = 4
     case .unknown(let unknown):
       type = unknown
     }
@@ -87,6 +91,7 @@ enum ControlMessage: Equatable {
       message = reader.prefixed(max: Self.reasonMax).map {
         .goodbye(Goodbye(reason: String(decoding: $0, as: UTF8.self)))
       }
+    case 4: message = .finished
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

@@ -17,13 +17,9 @@ struct ConnectCommand: Sendable {
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
-    let link: Link
-    do throws(TunnelError) {
-      link = try await Link.open(configuration, loop: run.loop) { [weak run] event in
-        run?.report(event)
-      }
-    } catch {
-      throw Failure(error)
+    guard let link = try await open(run) else {
+      try await run.summarize(TunnelTotals())
+      return .ok
     }
     try announce(await link.services, run)
     await run.showStatus { await link.statistics }
@@ -34,6 +30,7 @@ struct ConnectCommand: Sendable {
       run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
       await link.drain(within: LoopRun.drainGrace)
     case .over(let error): lost = error
+    case .dialled: break
     }
     let totals = await link.statistics
     await link.close()
@@ -41,6 +38,30 @@ struct ConnectCommand: Sendable {
     if let lost { throw Failure(lost) }
     let allRefused = totals.flows > 0 && totals.flowsRefused == totals.flows
     return allRefused ? .targetRefused : .ok
+  }
+
+  /// Dials until the session is open; nil when a signal came first.
+  private func open(_ run: LoopRun) async throws(Failure) -> Link? {
+    let dialling = Task(executorPreference: run.loop) { [configuration] in
+      defer { run.note(.dialled) }
+      do throws(TunnelError) {
+        let link = try await Link.open(configuration, loop: run.loop) { [weak run] event in
+          run?.report(event)
+        }
+        return Result<Link, TunnelError>.success(link)
+      } catch {
+        return .failure(error)
+      }
+    }
+    if case .signal(let signal) = await run.nextWakeup() {
+      run.log.info("stopping", .signal(signal), .cause("no session is open yet"))
+      return nil
+    }
+    do throws(TunnelError) {
+      return try await dialling.value.get()
+    } catch {
+      throw Failure(error)
+    }
   }
 
   private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {

@@ -128,7 +128,8 @@ extension Failure {
       let octal = "0" + String(mode, radix: 8)
       self.init(
         .configuration, "others can read the key file \(path) (mode \(octal))",
-        fix: "chmod 600 \(path); if others may have read it, make a new key: qtun keygen --force")
+        fix: "chmod 600 \(path); if others may have read it, make a new key: "
+          + "qtun keygen --force --out \(path)")
     case .malformed:
       self.init(
         .configuration, "\(path) holds no Ed25519 private key (PKCS #8 PEM)",

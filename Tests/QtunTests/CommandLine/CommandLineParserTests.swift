@@ -86,7 +86,9 @@ struct CommandLineParserTests {
     }
     #expect(settings.services.map(\.name) == ["web", "db", nil])
     #expect(
-      settings.services.map(\.description) == ["web=localhost:3000", "db=unix:/run/a=b", "localhost:22"]
+      settings.services.map(\.description) == [
+        "web=localhost:3000", "db=unix:/run/a=b", "localhost:22",
+      ]
     )
     #expect(causes("share a=1 a=2") == ["two services have the name a"])
     #expect(causes("share 1 2") == ["two services have no name"])
@@ -223,7 +225,7 @@ struct CommandLineParserTests {
         "--force does not go with `qtun share`",
         "--verbose and --quiet contradict each other",
         "SERVICE: \"abc\" has no port",
-        "\"extra\" is one word too many",
+        "SERVICE: \"extra\" has no port",
       ])
     #expect(all.allSatisfy { !$0.fix.isEmpty })
     #expect(all[0].fix == "did you mean --listen?")

@@ -1,7 +1,8 @@
 import CNgtcp2
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 /// A TLS KeyUpdate in a CRYPTO frame makes GnuTLS install keys again, which ngtcp2 1.11 answers with
 /// an abort; RFC 9001 §6 wants unexpected_message, QUIC code 0x10a.

@@ -1,6 +1,7 @@
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 /// A NEW_CONNECTION_ID in a 1-RTT packet that reaches a client before its handshake is done aborts
 /// ngtcp2 1.11, so such packets wait.

@@ -1,7 +1,8 @@
 import CNgtcp2
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 /// A ClientHello may announce 16 MiB, and GnuTLS would keep them all for a stranger.
 @Suite("F3: endless handshake messages")

@@ -1,7 +1,8 @@
 import CNgtcp2
 import Glibc
-@testable import QuicTransport
 import Testing
+
+@testable import QuicTransport
 
 /// ngtcp2 1.11 writes transport parameters beyond a 1024-byte buffer when it writes qlog
 /// (CVE-2026-40170); so it never does.
@@ -28,7 +29,7 @@ struct F4Tests {
   @Test("no source file mentions the writer")
   func sources() throws {
     var files = 0
-    try visit(Fixture.packageRoot() + "Sources") { path, text in
+    try visit(Fixture.packageRoot + "Sources") { path, text in
       files += 1
       #expect(!text.contains("qlog_write"), "\(path)")
     }
@@ -48,19 +49,8 @@ struct F4Tests {
       if Int32(entry.pointee.d_type) == Int32(DT_DIR) {
         try visit(path, body)
       } else {
-        body(path, read(path))
+        body(path, String(decoding: Fixture.bytes(at: path) ?? [], as: UTF8.self))
       }
     }
-  }
-
-  private func read(_ path: String) -> String {
-    guard let file = fopen(path, "r") else { return "" }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    while case let count = fread(&buffer, 1, buffer.count, file), count > 0 {
-      bytes += buffer[..<count]
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }

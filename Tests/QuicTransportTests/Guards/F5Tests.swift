@@ -1,6 +1,7 @@
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 /// Debian's ngtcp2 has its assertions compiled in: misuse ends the process.
 @Suite("F5: misuse that would abort")

@@ -45,7 +45,8 @@ struct StatelessAnswerTests {
     #expect(second.count >= 90 && second.count <= 101)
   }
 
-  @Test("services that answer anything are not answered", arguments: [0, 19, 53, 123, 1_900, 11_211])
+  @Test(
+    "services that answer anything are not answered", arguments: [0, 19, 53, 123, 1_900, 11_211])
   func reflectors(port: UInt16) throws {
     let world = try World()
     let from = SocketAddress.otherHost.with(port: port)

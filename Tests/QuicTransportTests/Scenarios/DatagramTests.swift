@@ -62,20 +62,19 @@ struct DatagramTests {
   func loss(seed: UInt64) throws {
     let world = try World {
       $0.seed = seed
-      $0.link.lossRate = 0.3
-      $0.transport { $0.handshakeTimeout = .seconds(100) }
+      $0.link.lossRate = 0.1
+      // A probe for a larger MTU fills the small window of a lossy path for a while.
+      $0.transport { $0.pathMTUProbes = [] }
     }
-    let client = try world.dial()
-    world.wait(.seconds(100)) { client.isReady && world.accepted.contains(where: \.isReady) }
+    let (client, server) = try world.connect()
     for number in 0..<200 {
       try client.connection?.sendDatagram([UInt8(number)])
       world.loop.run(for: .milliseconds(20))
     }
     world.loop.run(for: .seconds(5))
-    let server = try #require(world.accepted.first { $0.isReady })
     let numbers = server.datagrams.compactMap(\.first)
     #expect(numbers == numbers.sorted())
     #expect(Set(numbers).count == numbers.count)
-    #expect(numbers.count > 80 && numbers.count < 190)
+    #expect(numbers.count > 140 && numbers.count < 200)
   }
 }

@@ -1,7 +1,8 @@
 import CNgtcp2
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 @Suite("Flow control")
 struct FlowControlTests {
@@ -120,6 +121,7 @@ struct FlowControlTests {
     server.onOpened = { probe in
       accepted += 1
       probe.reads = false
+      probe.stream.finish()
       // Every third one is abandoned by the server instead.
       if accepted % 3 == 0 { probe.stream.stopReceiving(code: 2) }
     }
@@ -129,7 +131,6 @@ struct FlowControlTests {
       world.loop.run(for: .milliseconds(15))
       for stream in streams { stream.stream.reset(code: 1) }
       world.loop.run(for: .milliseconds(15))
-      for probe in server.opened { probe.stream.finish() }
       client.forgetStreams()
       server.forgetStreams()
     }

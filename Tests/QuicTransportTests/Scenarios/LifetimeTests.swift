@@ -90,6 +90,24 @@ struct LifetimeTests {
     #expect(world.client.connectionCount == 0 || world.loop.runUntilIdle(within: .seconds(5)))
   }
 
+  @Test("everything that ends at once ends in the order in which it began")
+  func orderOfEnding() throws {
+    let world = try World()
+    let peers = try (0..<8).map { _ in try world.connect() }
+    for peer in peers {
+      let streams = try (0..<20).map { _ in try peer.client.open() }
+      for stream in streams { stream.send(10, of: Pattern(seed: 1), finishing: false) }
+    }
+    world.loop.run(for: .seconds(1))
+    var closed: [ObjectIdentifier] = []
+    for peer in peers {
+      for stream in peer.server.opened { stream.onClosed = { closed.append(ObjectIdentifier($0)) } }
+    }
+    world.server.close(code: 1, reason: "")
+    world.loop.run(for: .seconds(1))
+    #expect(closed == peers.flatMap { $0.server.opened.map { ObjectIdentifier($0) } })
+  }
+
   @Test("closing an endpoint without connections releases the sockets at once")
   func idleEndpointClose() throws {
     let world = try World()

@@ -1,6 +1,7 @@
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 @Suite("Paths")
 struct PathTests {
@@ -71,7 +72,8 @@ struct PathTests {
   @Test(
     "path MTU discovery finds the largest step that the link passes",
     arguments: [
-      (65_535, 61_440), (40_000, 32_768), (9_000, 8_952), (1_500, 1_472), (1_492, 1_452), (1_420, 1_392),
+      (65_535, 61_440), (40_000, 32_768), (9_000, 8_952), (1_500, 1_472), (1_492, 1_452),
+      (1_420, 1_392),
       (1_228, 1_200),
     ])
   func pathMTU(_ link: Int, _ expected: Int) throws {

@@ -69,9 +69,11 @@ struct TransferTests {
     #expect(try run(8) != first)
   }
 
-  @Test("both congestion controllers fill most of a 50 Mbit/s link", arguments: [
-    CongestionControl.cubic, .bbr,
-  ])
+  @Test(
+    "both congestion controllers fill most of a 50 Mbit/s link",
+    arguments: [
+      CongestionControl.cubic, .bbr,
+    ])
   func congestionControl(_ algorithm: CongestionControl) throws {
     let megabytes = 8
     let outcome = try transfer(megabytes * 1_000_000) {

@@ -15,6 +15,8 @@ final class StreamProbe: StreamDelegate {
   private(set) var stopCode: UInt64?
   private(set) var isClosed = false
   private(set) var closeError: QuicError?
+  /// Called when the stream is over.
+  var onClosed: ((StreamProbe) -> Void)?
   /// While false, what arrives stays in the stream.
   var reads = true {
     didSet { if reads { streamReadable(stream) } }
@@ -97,5 +99,6 @@ final class StreamProbe: StreamDelegate {
   func streamClosed(_ stream: StreamCore, error: QuicError?) {
     isClosed = true
     closeError = error
+    onClosed?(self)
   }
 }
