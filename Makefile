@@ -26,6 +26,7 @@ test: setup-test ## Run unit, simulation and loopback tests, foreign peers and t
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 	interop/run-tests
+	interop/run-cli-tests --qtun .build/debug/qtun
 
 check: lint release ## Lint, release build, tests with more seeds, thread and address sanitizers
 	QTUN_SEEDS=$(SEEDS) $(MAKE) test
