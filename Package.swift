@@ -44,6 +44,12 @@ let package = Package(
     .testTarget(
       name: "QuicTransportTests", dependencies: ["CNgtcp2", "QuicTransport", "Simulation"],
       exclude: ["Fixtures"], swiftSettings: settings),
+    .testTarget(
+      name: "TunnelTests", dependencies: ["HolePunch", "QuicTransport", "Simulation", "Tunnel"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "HolePunchTests", dependencies: ["HolePunch", "QuicTransport"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

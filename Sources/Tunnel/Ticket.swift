@@ -160,7 +160,9 @@ public enum TicketError: Error, Equatable, Sendable {
 
 extension Character {
   fileprivate var isBase32: Bool {
-    ("a"..."z").contains(self) || ("A"..."Z").contains(self) || ("2"..."7").contains(self)
+    // A letter with a combining mark sorts between two plain ones.
+    guard isASCII else { return false }
+    return ("a"..."z").contains(self) || ("A"..."Z").contains(self) || ("2"..."7").contains(self)
   }
 }
 

@@ -15,7 +15,15 @@ public final class SimStreamSocket: StreamSocket {
   private let incoming: Pipe
   private let outgoing: Pipe
   private weak var peer: SimStreamSocket?
+  private var phase = Phase.connected
   private var isClosed = false
+
+  private enum Phase {
+    case connecting
+    /// Connecting will fail with this `errno`.
+    case failing(Int32)
+    case connected
+  }
 
   private init(loop: SimLoop, incoming: Pipe, outgoing: Pipe) {
     self.loop = loop
@@ -44,16 +52,39 @@ public final class SimStreamSocket: StreamSocket {
     return (one, other)
   }
 
+  /// Two ends of which the first hears `streamSocketConnected` after `latency`.
+  public static func connecting(
+    loop: SimLoop, capacity: Int, latency: Duration
+  ) -> (SimStreamSocket, SimStreamSocket) {
+    let (one, other) = pair(loop: loop, capacity: capacity, latency: latency)
+    one.phase = .connecting
+    return (one, other)
+  }
+
+  /// A connect that hears `streamSocketFailed` after `latency`; nil for one that is never answered.
+  public static func failing(loop: SimLoop, code: Int32?, latency: Duration) -> SimStreamSocket {
+    let pipe = Pipe(capacity: 1, latency: latency)
+    let socket = SimStreamSocket(loop: loop, incoming: pipe, outgoing: pipe)
+    socket.phase = code.map { .failing($0) } ?? .connecting
+    if code != nil { loop.after(latency) { [weak socket] in socket?.tell() } }
+    return socket
+  }
+
   /// Bytes that can be read right now.
   public var readableCount: Int { incoming.arrived }
 
   /// True once this end was closed.
   public var isReleased: Bool { isClosed }
 
+  private var isConnected: Bool {
+    if case .connected = phase { return true }
+    return false
+  }
+
   // MARK: StreamSocket
 
   public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
-    precondition(!isClosed, "read after close")
+    precondition(!isClosed && isConnected, "read after close, or too early")
     if let error = incoming.error { return .failed(error) }
     let count = min(buffer.count, incoming.arrived)
     if count > 0 {
@@ -68,7 +99,8 @@ public final class SimStreamSocket: StreamSocket {
   }
 
   public func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult {
-    precondition(!isClosed && !outgoing.isFinished, "write after close")
+    precondition(!isClosed && isConnected, "write after close, or too early")
+    precondition(!outgoing.isFinished, "write after FIN")
     if let error = outgoing.error { return .failed(error) }
     var moved = 0
     for piece in pieces {
@@ -121,6 +153,17 @@ public final class SimStreamSocket: StreamSocket {
   /// An edge reports everything that is ready, as epoll does.
   private func tell() {
     guard !isClosed else { return }
+    switch phase {
+    case .connecting:
+      phase = .connected
+      handler?.streamSocketConnected()
+      // The handler may have had enough.
+      if isClosed { return }
+    case .failing(let code):
+      handler?.streamSocketFailed(code)
+      return
+    case .connected: break
+    }
     var readiness: Readiness = []
     if incoming.arrived > 0 || incoming.finArrived { readiness.insert(.readable) }
     if incoming.finArrived { readiness.insert(.peerClosed) }

@@ -16,6 +16,8 @@ final class IncomingFlow {
   private let connect: Connect
   private let ended: (FlowReport) -> Void
   private var state = State.readingHeader
+  /// The first bytes of a header that is not complete.
+  private var headerStart: [UInt8] = []
   private var timer: LoopTimer?
 
   /// - Parameters:
@@ -57,8 +59,9 @@ final class IncomingFlow {
   // MARK: Header
 
   private func readHeader() {
+    let known = headerStart.count
     let prefix = stream.withReadablePieces(limit: 4) { pieces in
-      var bytes: [UInt8] = []
+      var bytes = headerStart
       for piece in pieces where bytes.count < FlowHeader.sizeMax {
         bytes.append(contentsOf: piece.prefix(FlowHeader.sizeMax - bytes.count))
       }
@@ -66,7 +69,7 @@ final class IncomingFlow {
     }
     switch FlowHeader.decode(prefix) {
     case .header(let header, let count):
-      stream.consume(count)
+      stream.consume(count - known)
       guard let addresses = services[header.service] else {
         fail(.rejected, code: TunnelCode.unknownService)
         return
@@ -74,6 +77,9 @@ final class IncomingFlow {
       armTimer()
       tryNext(addresses[...], lastError: ECONNREFUSED)
     case .needsMore:
+      // All of it belongs to the header, and only what is consumed lets the end show.
+      headerStart = prefix
+      stream.consume(prefix.count - known)
       if stream.isAtEnd || prefix.count >= FlowHeader.sizeMax {
         fail(.rejected, code: TunnelCode.malformedHeader)
       }

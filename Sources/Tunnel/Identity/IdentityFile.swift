@@ -49,7 +49,8 @@ public enum IdentityFile {
     throws(IdentityFileError)
   {
     try createDirectories(of: path)
-    let temporary = "\(path).\(getpid()).new"
+    // Random, because an interrupted run leaves its file behind, and another thread may be here too.
+    let temporary = "\(path).\(Base32.encode(Crypto.random(10))).new"
     let raw = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard raw >= 0 else { throw .unwritable(errno) }
     defer { unlink(temporary) }

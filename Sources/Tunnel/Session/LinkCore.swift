@@ -48,7 +48,7 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
-    dialNext()
+    dialNext(after: .zero)
   }
 
   var statistics: TunnelTotals {
@@ -67,6 +67,7 @@ final class LinkCore {
 
   /// Makes a flow of a local connection to the service of that name.
   func accept(_ socket: any StreamSocket, service: String) {
+    if case .over = state { return socket.close(resetting: true) }
     guard !isDraining, waiting.count < Self.waitingMax else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
@@ -103,7 +104,7 @@ final class LinkCore {
   /// that opens wins.
   private func dialNext() {
     guard case .dialling = state else { return }
-    guard nextAddress < ticket.addresses.count else { return }
+    guard nextAddress < ticket.addresses.count else { return giveUpIfDone() }
     let address = ticket.addresses[nextAddress]
     nextAddress += 1
     do throws(QuicError) {
@@ -116,10 +117,13 @@ final class LinkCore {
     } catch {
       failures.append(error)
     }
+    dialNext(after: Self.headStart)
+  }
+
+  private func dialNext(after delay: Duration) {
     let timer = LoopTimer { [weak self] _ in self?.dialNext() }
     dialTimer = timer
-    loop.schedule(timer, at: loop.now + Self.headStart)
-    giveUpIfDone()
+    loop.schedule(timer, at: loop.now + delay)
   }
 
   private func giveUpIfDone() {

@@ -146,8 +146,7 @@ final class SessionCore {
     case (.finished, .open):
       peerFinished = true
       owner?.sessionFinished(self)
-    case (.unknown, .open): break
-    case (_, .ended): break
+    case (.unknown, _), (_, .ended): break
     default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
     }
   }

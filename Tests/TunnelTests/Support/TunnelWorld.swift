@@ -1,0 +1,113 @@
+import QuicTransport
+import Simulation
+import Testing
+
+@testable import Tunnel
+
+/// A share and a link on a simulated network, with real QUIC between them and programs in memory
+/// at both ends.
+final class TunnelWorld {
+  static let shareIdentity = Identity.fixture(1)
+  static let linkIdentity = Identity.fixture(2)
+  static let capability = SecretBytes([UInt8](0..<16))
+  static let sharePort: UInt16 = 4_433
+  static let sessionSettings = SessionSettings(
+    idleTimeout: .seconds(30), congestionControl: .cubic, allowsKeyLog: false)
+
+  let loop = SimLoop()
+  let network: SimNetwork
+  let targets: SimTargets
+  let share: ShareCore
+  let link: LinkCore
+  let shareEndpoint: EndpointCore
+  let linkEndpoint: EndpointCore
+  let shareJournal = Journal()
+  let linkJournal = Journal()
+  /// Programs that connected to the link, in order.
+  private(set) var programs: [LocalProgram] = []
+  private let outcome = Outcome()
+  private let options: Options
+
+  /// How a world differs from the plain one.
+  struct Options {
+    var seed: UInt64 = 1
+    var network = LinkSettings()
+    /// Addresses in the ticket; empty leaves the share's own.
+    var addresses: [SocketAddress]?
+    var ticketCapability = TunnelWorld.capability
+    var ticketIdentity = TunnelWorld.shareIdentity
+    var services = [Service(name: "", target: .tcp([SimTargets.web]))]
+    var shareSettings = TunnelWorld.sessionSettings.endpointSettings(
+      identity: TunnelWorld.shareIdentity, acceptsConnections: true)
+    var linkSettings = TunnelWorld.sessionSettings.endpointSettings(
+      identity: TunnelWorld.linkIdentity, acceptsConnections: false)
+    /// Bytes that a local connection buffers in each direction.
+    var capacity = 65_536
+  }
+
+  private final class Outcome {
+    var openedCount = 0
+    var errors: [TunnelError] = []
+  }
+
+  init(_ configure: (inout Options) -> Void = { _ in }) throws {
+    var options = Options()
+    configure(&options)
+    self.options = options
+    network = SimNetwork(loop: loop, seed: options.seed, defaults: options.network)
+    targets = SimTargets(loop: loop)
+    targets.capacity = options.capacity
+    shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
+    linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
+    shareEndpoint.add(network.bind(Self.shareAddress))
+    linkEndpoint.add(network.bind(.clientHost))
+    share = ShareCore(
+      endpoint: shareEndpoint, loop: loop, capability: Self.capability,
+      services: options.services, connect: targets.connect, onEvent: shareJournal.note)
+    let ticket = Ticket(
+      identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
+      port: 3_000, addresses: options.addresses ?? [Self.shareAddress])
+    link = LinkCore(
+      endpoint: linkEndpoint, loop: loop, ticket: ticket, onEvent: linkJournal.note,
+      opened: { [outcome] in outcome.openedCount += 1 },
+      over: { [outcome] in outcome.errors.append($0) })
+  }
+
+  static let shareAddress = SocketAddress.serverHost.with(port: sharePort)
+
+  /// How often the link said that it is open.
+  var openedCount: Int { outcome.openedCount }
+  /// Why the link said that it is over.
+  var errors: [TunnelError] { outcome.errors }
+
+  /// Dials and runs until the session is open at both ends.
+  func open() throws {
+    link.start()
+    let isOpen = loop.run(for: .seconds(10)) { openedCount == 1 && shareJournal.opened > 0 }
+    try #require(isOpen, "no session: \(errors)")
+  }
+
+  /// A local program connects to what the link opened for a service.
+  func connect(to service: String = "") -> LocalProgram {
+    let (near, far) = SimStreamSocket.pair(
+      loop: loop, capacity: options.capacity, latency: SimTargets.latency)
+    let program = LocalProgram(far)
+    programs.append(program)
+    link.accept(near, service: service)
+    return program
+  }
+
+  /// Runs until `condition` holds.
+  func wait(
+    _ duration: Duration = .seconds(60), until condition: () -> Bool,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let holds = loop.run(for: duration, until: condition)
+    #expect(holds, "still waiting after \(duration)", sourceLocation: sourceLocation)
+  }
+
+  /// Nothing reaches the other side any more.
+  func cutNetwork() {
+    network.configure(.clientHost, .serverHost) { $0.isBlackhole = true }
+  }
+}
