@@ -74,13 +74,17 @@ public actor Link {
 
   /// Takes no more local connections, and returns when the flows have ended or `grace` is over.
   /// Call `close` next.
-  public func drain(within grace: Duration) async {
+  ///
+  /// - Returns: whether the peer confirmed that its programs have everything.
+  @discardableResult
+  public func drain(within grace: Duration) async -> Bool {
     closeListeners()
     let loop = self.loop
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let once = Once(continuation, loop: loop, deadline: loop.now + grace)
       core.drain { once.resume() }
     }
+    return core.isConfirmed
   }
 
   /// Ends the session; the peer is told.
@@ -98,6 +102,16 @@ public actor Link {
 
   /// Opens all of the services that are wanted, or throws; `close` then closes those that were.
   private func listen(_ opening: Opening) throws(TunnelError) {
+    if case .streams(let input, let output) = opening {
+      let name = try Opening.soleService(among: core.services)
+      do throws(RuntimeError) {
+        let socket = try StandardStreams(loop: loop, input: input, output: output)
+        core.accept(socket, service: name)
+        return
+      } catch {
+        throw .system(error)
+      }
+    }
     for service in try opening.plan(offered: core.services) {
       listeners.append(try LocalListener.open(service, loop: loop, core: core))
     }

@@ -6,6 +6,9 @@ public enum Opening: Sendable {
   case everything
   /// These and no others.
   case chosen([Choice])
+  /// No address: two descriptors of this process, such as 0 and 1, become one flow to the service
+  /// without a name, or the only one there is. See `StandardStreams`.
+  case streams(input: Int32, output: Int32)
 
   /// One service and its place.
   public struct Choice: Sendable {
@@ -31,17 +34,28 @@ public enum Opening: Sendable {
         let address = SocketAddress.loopbackIPv4.with(port: service.port)
         return OpenedService(name: service.name, address: .tcp(address))
       }
+    case .streams: return []
     case .chosen(let choices):
       var plan: [OpenedService] = []
       for choice in choices {
-        let service = offered.first { $0.name == choice.name ?? "" }
-        guard let service = service ?? (choice.name == nil ? offered.only : nil) else {
-          throw .unknownService(choice.name ?? "", offered: offered.map(\.name))
+        var name = choice.name ?? ""
+        if choice.name == nil { name = try Self.soleService(among: offered) }
+        guard offered.contains(where: { $0.name == name }) else {
+          throw .unknownService(name, offered: offered.map(\.name))
         }
-        plan.append(OpenedService(name: service.name, address: choice.address))
+        plan.append(OpenedService(name: name, address: choice.address))
       }
       return plan
     }
+  }
+
+  /// What is meant where no service is named: the one without a name, or the only one.
+  static func soleService(among offered: [ControlMessage.Service]) throws(TunnelError) -> String {
+    if offered.contains(where: \.name.isEmpty) { return "" }
+    guard offered.count == 1, let service = offered.first else {
+      throw .unknownService("", offered: offered.map(\.name))
+    }
+    return service.name
   }
 }
 
@@ -67,9 +81,4 @@ public struct OpenedService: Hashable, Sendable {
   public let name: String
   /// The address that local programs connect to, with its real port.
   public let address: LocalAddress
-}
-
-extension Array {
-  /// The element, where there is exactly one.
-  fileprivate var only: Element? { count == 1 ? first : nil }
 }

@@ -20,6 +20,8 @@ public struct Service: Sendable {
     case tcp([SocketAddress])
     /// A server at a Unix stream socket.
     case unix(path: String)
+    /// Two descriptors of this process, such as 0 and 1: one flow, once. See `StandardStreams`.
+    case streams(input: Int32, output: Int32)
   }
 
   /// The most services of one share.
@@ -50,6 +52,7 @@ public struct Service: Sendable {
     switch target {
     case .tcp(let addresses): addresses.map(StreamAddress.tcp)
     case .unix(let path): [.unix(path)]
+    case .streams(let input, let output): [.streams(input: input, output: output)]
     }
   }
 
@@ -57,7 +60,7 @@ public struct Service: Sendable {
   var suggestedPort: UInt16 {
     switch target {
     case .tcp(let addresses): addresses.first?.port ?? 0
-    case .unix: 0
+    case .unix, .streams: 0
     }
   }
 }
@@ -66,4 +69,5 @@ public struct Service: Sendable {
 enum StreamAddress: Hashable {
   case tcp(SocketAddress)
   case unix(String)
+  case streams(input: Int32, output: Int32)
 }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HolePunch
 public import QuicTransport
 
@@ -64,12 +65,17 @@ public actor Share {
 
   /// Takes no more sessions and flows, and returns when those that are open have ended or `grace`
   /// is over. Call `close` next.
-  public func drain(within grace: Duration) async {
+  ///
+  /// - Returns: whether the session that was opened last confirmed that its programs have
+  ///   everything.
+  @discardableResult
+  public func drain(within grace: Duration) async -> Bool {
     let loop = self.loop
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let once = Once(continuation, loop: loop, deadline: loop.now + grace)
       core.drain { once.resume() }
     }
+    return core.isConfirmed
   }
 
   /// Whether something accepts connections at a service's target right now: 0, or the `errno` of
@@ -118,13 +124,18 @@ public actor Share {
         port: configuration.services[0].suggestedPort,
         addresses: candidates.map(\.address))
       let loop = self.loop
+      var streamsAreTaken = false
       let core = ShareCore(
         endpoint: endpoint, loop: loop, capability: ticket.capability,
         services: configuration.services,
         connect: { address throws(RuntimeError) in
           switch address {
-          case .tcp(let address): try TCPSocket.connect(loop: loop, to: address)
-          case .unix(let path): try UnixSocket.connect(loop: loop, to: path)
+          case .tcp(let address): return try TCPSocket.connect(loop: loop, to: address)
+          case .unix(let path): return try UnixSocket.connect(loop: loop, to: path)
+          case .streams(let input, let output):
+            guard !streamsAreTaken else { throw .system("streams", EBUSY) }
+            streamsAreTaken = true
+            return try StandardStreams(loop: loop, input: input, output: output)
           }
         }, onEvent: onEvent)
       return Share(

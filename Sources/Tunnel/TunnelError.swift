@@ -36,7 +36,8 @@ public enum TunnelError: Error, Sendable {
     case .application(TunnelCode.versionUnsupported, true, let reason):
       self = .incompatible(reason)
     case .application(TunnelCode.done, _, let reason),
-      .application(TunnelCode.shuttingDown, _, let reason):
+      .application(TunnelCode.shuttingDown, _, let reason),
+      .application(TunnelCode.drained, _, let reason):
       self = .ended(reason)
     default: self = .lost(error)
     }

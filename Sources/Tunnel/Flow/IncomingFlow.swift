@@ -104,10 +104,10 @@ final class IncomingFlow {
   }
 
   private func giveUp(_ code: Int32) {
-    if code == ECONNREFUSED {
-      fail(.targetRefused(code), code: TunnelCode.targetRefused)
-    } else {
-      fail(.targetUnreachable(code), code: TunnelCode.targetUnreachable)
+    switch code {
+    case ECONNREFUSED: fail(.targetRefused(code), code: TunnelCode.targetRefused)
+    case EBUSY: fail(.targetBusy, code: TunnelCode.targetBusy)
+    default: fail(.targetUnreachable(code), code: TunnelCode.targetUnreachable)
     }
   }
 

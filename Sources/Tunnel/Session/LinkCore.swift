@@ -23,6 +23,8 @@ final class LinkCore {
   private var totals = TunnelTotals()
   private var isDraining = false
   private var drained: (() -> Void)?
+  /// The peer said that everything is with its programs.
+  private(set) var isConfirmed = false
 
   private enum State {
     case dialling
@@ -94,7 +96,12 @@ final class LinkCore {
     isDraining = true
     discardWaiting()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+    var session: SessionCore?
+    if case .open(let current) = state { session = current }
     state = .over
+    if let session, session.isFinished {
+      session.close(code: TunnelCode.drained, reason: "the connecting side stopped")
+    }
     endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
   }
 
@@ -242,6 +249,7 @@ extension LinkCore: SessionOwner {
   }
 
   func sessionFinished(_ session: SessionCore) {
+    isConfirmed = session.isConfirmed
     finishIfIdle()
     endDrainIfDone()
   }
@@ -260,7 +268,9 @@ extension LinkCore: SessionOwner {
         .sessionEnded(
           peer: session.connection.peer, remote: session.connection.currentPath.remote,
           reason: error))
+      isConfirmed = session.isConfirmed
       end(TunnelError(error))
+      endDrainIfDone()
       return
     }
     failures.append(error)

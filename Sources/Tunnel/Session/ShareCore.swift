@@ -14,6 +14,8 @@ final class ShareCore {
   private var isDraining = false
   /// Called once, when the last session was finished while draining.
   private var drained: (() -> Void)?
+  /// The session that was open last was told that everything is with the peer's programs.
+  private(set) var isConfirmed = false
 
   private struct Admitted {
     let session: SessionCore
@@ -73,7 +75,9 @@ final class ShareCore {
     isDraining = true
     for admitted in sessions.values {
       for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-      admitted.session.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
+      let code =
+        admitted.session.isFinished ? TunnelCode.drained : TunnelCode.shuttingDown
+      admitted.session.close(code: code, reason: "the sharing side stopped")
     }
     endpoint.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
   }
@@ -147,6 +151,7 @@ extension ShareCore: SessionOwner {
   }
 
   func sessionFinished(_ session: SessionCore) {
+    if session.isConfirmed { isConfirmed = true }
     if let admitted = sessions[ObjectIdentifier(session)] { finishIfIdle(admitted) }
     endDrainIfDone()
   }
@@ -155,6 +160,7 @@ extension ShareCore: SessionOwner {
 
   func session(_ session: SessionCore, ended error: QuicError) {
     guard let admitted = sessions[ObjectIdentifier(session)] else { return }
+    if session.isConfirmed { isConfirmed = true }
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
@@ -178,7 +184,7 @@ extension TunnelTotals {
     if case .targetRefused = report.ending { flowsRefused += 1 }
     switch report.ending {
     case .finished, .remoteReset, .localFailure: break
-    case .targetRefused, .targetUnreachable, .sessionLost, .rejected: flowsFailed += 1
+    case .targetRefused, .targetUnreachable, .targetBusy, .sessionLost, .rejected: flowsFailed += 1
     }
   }
 }

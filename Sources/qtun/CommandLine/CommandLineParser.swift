@@ -170,6 +170,7 @@ extension CommandLineParser {
     switch command.name {
     case "share": return bindShare(command)
     case "connect": return bindConnect(command)
+    case "pipe": return bindPipe(command)
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -234,6 +235,25 @@ extension CommandLineParser {
     }
     guard let session else { return nil }
     return .connect(ConnectSettings(ticket: ticket, listeners: listeners, session: session))
+  }
+
+  private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {
+    checkArguments(command.arguments, of: command)
+    guard let session = sessionSettings() else { return nil }
+    guard let word = words.first?.text else {
+      let role = PipeSettings.Role.waiting(
+        listen: value(of: Grammar.listen), ticketFile: value(of: Grammar.ticketFile))
+      return .pipe(PipeSettings(role: role, session: session))
+    }
+    for spec in [Grammar.listen.spec, Grammar.ticketFile.spec] {
+      guard options.contains(where: { $0.spec.long == spec.long }) else { continue }
+      complaints.append(
+        Complaint(
+          cause: "--\(spec.long) does not go with a ticket",
+          fix: "leave it out; it goes with the side that waits"))
+    }
+    let source: TicketSource = word == "-" ? .standardInput : .argument(word)
+    return .pipe(PipeSettings(role: .connecting(source), session: session))
   }
 
   /// Whether a word can only be meant as an address: no ticket is a number or has a colon

@@ -1,7 +1,7 @@
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, keygen, version, help]
+  static let commands = [share, connect, pipe, keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -63,6 +63,10 @@ extension Grammar {
     "insecure-keylog",
     help: "write the session's secrets to the file in SSLKEYLOGFILE; whoever reads it can "
       + "decrypt the session")
+  /// Where the ticket of a pipe goes.
+  static let ticketFile = Option(
+    "ticket-file", "FILE", .path, default: "standard error",
+    help: "file for the ticket, readable by its owner alone and removed at the end")
   /// Where a new key goes.
   static let out = Option(
     "out", short: "o", "FILE", .path, default: "the file that share and connect use",
@@ -90,6 +94,11 @@ extension Grammar {
     "TICKET|-", .text, isOptional: true,
     help: "the line that `qtun share` printed; `-` reads it from standard input, and where it is "
       + "left out the variable QTUN_TICKET holds it")
+  /// The invitation to a pipe.
+  static let pipeTicket = Argument(
+    "TICKET|-", .text, isOptional: true,
+    help: "the line that the other `qtun pipe` printed, or the ticket of a share; `-` takes the "
+      + "first line of standard input for it")
   /// The address to open.
   static let localAddress = Argument(
     "LISTEN", .namedPlace(.localListener), isOptional: true, isRepeatable: true,
@@ -142,6 +151,24 @@ extension Grammar {
       (
         "qtun connect - 0.0.0.0:8080", "read the ticket from standard input, open it to the network"
       ),
+    ])
+
+  private static let pipe = CommandSpec(
+    name: "pipe",
+    summary: "join standard input and output to those of another machine",
+    description: [
+      "Without a ticket it prints one and waits for one peer; with a ticket it connects. Then "
+        + "what one side reads on standard input comes out at the other's standard output, both "
+        + "ways, byte by byte; an end of input arrives as an end of output.",
+      "Ends with 0 when both directions have ended and each side has written everything, with 9 "
+        + "when the pipe was cut off before. Standard output carries data alone: the ticket and, "
+        + "with --json, the results are on standard error.",
+    ],
+    arguments: [pipeTicket.spec],
+    options: [listen.spec, ticketFile.spec] + sessionOptions,
+    examples: [
+      ("qtun pipe", "wait for a peer; behind `tar c site |` it sends a folder"),
+      ("qtun pipe TICKET", "join it; in front of `| tar x` it unpacks there"),
     ])
 
   private static let keygen = CommandSpec(

@@ -11,6 +11,8 @@ struct Invocation: Equatable, Sendable {
     case share(ShareSettings)
     /// Open a shared service.
     case connect(ConnectSettings)
+    /// Join standard input and output to a peer's.
+    case pipe(PipeSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -80,6 +82,23 @@ struct ConnectSettings: Equatable, Sendable {
   let listeners: [NamedPlace]
   /// The session's settings.
   let session: SessionSettings
+}
+
+/// What `qtun pipe` needs.
+struct PipeSettings: Equatable, Sendable {
+  /// Which end this is.
+  let role: Role
+  /// The session's settings.
+  let session: SessionSettings
+
+  /// One end of a pipe.
+  enum Role: Equatable, Sendable {
+    /// Make a ticket, for a file or for standard error, and wait for the peer at a UDP address; nil
+    /// for every address and a free port.
+    case waiting(listen: HostPort?, ticketFile: String?)
+    /// Dial.
+    case connecting(TicketSource)
+  }
 }
 
 /// Where a ticket comes from; it has not been looked into.

@@ -17,7 +17,7 @@ struct ConnectCommand: Sendable {
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
-    guard let link = try await open(run) else {
+    guard let link = try await run.openLink(configuration, onEvent: { _ in }) else {
       try await run.summarize(TunnelTotals())
       return .ok
     }
@@ -30,7 +30,7 @@ struct ConnectCommand: Sendable {
       run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
       await link.drain(within: LoopRun.drainGrace)
     case .over(let error): lost = error
-    case .dialled: break
+    case .dialled, .flowEnded: break
     }
     let totals = await link.statistics
     await link.close()
@@ -38,30 +38,6 @@ struct ConnectCommand: Sendable {
     if let lost { throw Failure(lost) }
     let allRefused = totals.flows > 0 && totals.flowsRefused == totals.flows
     return allRefused ? .targetRefused : .ok
-  }
-
-  /// Dials until the session is open; nil when a signal came first.
-  private func open(_ run: LoopRun) async throws(Failure) -> Link? {
-    let dialling = Task(executorPreference: run.loop) { [configuration] in
-      defer { run.note(.dialled) }
-      do throws(TunnelError) {
-        let link = try await Link.open(configuration, loop: run.loop) { [weak run] event in
-          run?.report(event)
-        }
-        return Result<Link, TunnelError>.success(link)
-      } catch {
-        return .failure(error)
-      }
-    }
-    if case .signal(let signal) = await run.nextWakeup() {
-      run.log.info("stopping", .signal(signal), .cause("no session is open yet"))
-      return nil
-    }
-    do throws(TunnelError) {
-      return try await dialling.value.get()
-    } catch {
-      throw Failure(error)
-    }
   }
 
   private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
@@ -88,7 +64,8 @@ struct ConnectCommand: Sendable {
     }
   }
 
-  private static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {
+  /// Takes the ticket from where the command line says.
+  static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {
     let text: String
     switch source {
     case .argument(let word), .environment(let word): text = word

@@ -23,6 +23,8 @@ enum Describe {
           + (code.map { ": \(Failure.systemMessage($0))" } ?? ""),
         "check the address after `qtun share` from the sharing side"
       )
+    case .targetBusy:
+      ("the other end of the pipe is taken", "start another `qtun pipe` there")
     case .sessionLost: ("the session ended first", "see why the session ended, above")
     case .rejected:
       ("the sharing side does not know this service", "use the same version of qtun on both sides")

@@ -97,6 +97,25 @@ struct CommandLineParserTests {
     #expect(causes("share") == ["SERVICE is missing"])
   }
 
+  // MARK: pipe
+
+  @Test("pipe waits without a ticket and connects with one")
+  func pipe() throws {
+    func role(_ line: String) throws -> PipeSettings.Role {
+      guard case .pipe(let settings) = try parse(line).action else { throw WrongAction() }
+      return settings.role
+    }
+    let port = HostPort(host: .ipv6("::"), port: 4433)
+    #expect(try role("pipe") == .waiting(listen: nil, ticketFile: nil))
+    #expect(
+      try role("pipe --listen 4433 --ticket-file t") == .waiting(listen: port, ticketFile: "t"))
+    #expect(try role("pipe qtun1abc") == .connecting(.argument("qtun1abc")))
+    #expect(try role("pipe -") == .connecting(.standardInput))
+    #expect(
+      causes("pipe T --listen 1 --ticket-file t")
+        == ["--listen does not go with a ticket", "--ticket-file does not go with a ticket"])
+  }
+
   // MARK: connect
 
   @Test("connect takes an address for each service that it names")
@@ -236,7 +255,7 @@ struct CommandLineParserTests {
     arguments: [
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
-      ("bogus", "choose one of share, connect, keygen, version, help"),
+      ("bogus", "choose one of share, connect, pipe, keygen, version, help"),
     ])
   func notACommand(line: String, fix: String) {
     #expect(complaints(line).map(\.fix) == [fix])

@@ -49,6 +49,9 @@ struct HelpPageTests {
                                  offer services to whoever holds the ticket
           qtun connect [TICKET|-] [LISTEN...] [options]
                                  open shared services on this machine
+          qtun pipe [TICKET|-] [options]
+                                 join standard input and output to those of another
+                                 machine
           qtun keygen [options]  make an identity
           qtun version           print the versions of qtun, its protocol and its
                                  libraries
