@@ -220,7 +220,13 @@ extension LoopRun {
         "session ended", .address(remote.description), .cause(reason.description),
         .peer(peer?.description ?? "unknown"))
     case .sessionRefused(let remote, let reason):
-      log.warning("peer not let in", .address(remote.description), .cause(reason.description))
+      // Whatever reaches a UDP port may look like the beginning of a session; only a peer that got
+      // as far as being judged is worth a line.
+      if case .application = reason {
+        log.warning("peer not let in", .address(remote.description), .cause(reason.description))
+      } else {
+        log.debug("no session", .address(remote.description), .cause(reason.description))
+      }
     case .flowOpened(let number): log.debug("flow opened", .flow(number))
     case .flowEnded(let flow): report(flow)
     case .flowLimitReached:

@@ -12,6 +12,12 @@ public enum HostResolver {
     throws(ResolveError) -> [SocketAddress]
   {
     if let address = SocketAddress(host, port: port) { return [address] }
+    // RFC 6761 §6.3: always the loopback addresses, also where no hosts file says so.
+    if host == "localhost" {
+      return [
+        SocketAddress.loopbackIPv4.with(port: port), SocketAddress(high: 0, low: 1, port: port),
+      ]
+    }
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     var list: UnsafeMutablePointer<addrinfo>?

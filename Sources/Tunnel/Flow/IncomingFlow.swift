@@ -74,7 +74,6 @@ final class IncomingFlow {
         fail(.rejected, code: TunnelCode.unknownService)
         return
       }
-      armTimer()
       tryNext(addresses[...], lastError: ECONNREFUSED)
     case .needsMore:
       // All of it belongs to the header, and only what is consumed lets the end show.
@@ -98,6 +97,7 @@ final class IncomingFlow {
       let socket = try connect(address)
       socket.handler = self
       state = .connecting(socket, rest: addresses.dropFirst())
+      armTimer()
     } catch {
       tryNext(addresses.dropFirst(), lastError: error.code)
     }
@@ -111,8 +111,9 @@ final class IncomingFlow {
     }
   }
 
+  /// An address that does not answer costs its time only: the next one gets as much.
   private func armTimer() {
-    let timer = LoopTimer { [weak self] _ in self?.giveUp(ETIMEDOUT) }
+    let timer = LoopTimer { [weak self] _ in self?.streamSocketFailed(ETIMEDOUT) }
     self.timer = timer
     loop.schedule(timer, at: loop.now + Self.connectTimeout)
   }
@@ -162,7 +163,8 @@ extension IncomingFlow: StreamSocketHandler {
 
   func streamSocketFailed(_ code: Int32) {
     guard case .connecting(let socket, let rest) = state else { return }
-    socket.close(resetting: false)
+    disarmTimer()
+    socket.close(resetting: code == ETIMEDOUT)
     tryNext(rest, lastError: code)
   }
 

@@ -96,12 +96,14 @@ final class LinkCore {
     isDraining = true
     discardWaiting()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-    var session: SessionCore?
-    if case .open(let current) = state { session = current }
-    state = .over
-    if let session, session.isFinished {
-      session.close(code: TunnelCode.drained, reason: "the connecting side stopped")
+    var finished: SessionCore?
+    if case .open(let session) = state {
+      totals.connection = session.connection.statistics
+      totals.sessionsOpen = 0
+      if session.isFinished { finished = session }
     }
+    end(.ended("this side closed it"))
+    finished?.close(code: TunnelCode.drained, reason: "the connecting side stopped")
     endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
   }
 

@@ -10,6 +10,8 @@ final class ShareCore {
   private let connect: IncomingFlow.Connect
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
+  /// The session that was opened last.
+  private weak var newest: SessionCore?
   private var totals = TunnelTotals()
   private var isDraining = false
   /// Called once, when the last session was finished while draining.
@@ -44,9 +46,9 @@ final class ShareCore {
 
   var statistics: TunnelTotals {
     var totals = totals
-    if let newest = sessions.values.first(where: \.isOpen)?.session.connection {
-      totals.connection = newest.statistics
-      totals.path = newest.currentPath
+    if let newest, case .open = newest.state {
+      totals.connection = newest.connection.statistics
+      totals.path = newest.connection.currentPath
     }
     return totals
   }
@@ -120,6 +122,7 @@ extension ShareCore: SessionOwner {
       return
     }
     sessions[ObjectIdentifier(session)]?.isOpen = true
+    newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
     let connection = session.connection

@@ -26,8 +26,8 @@ struct SpliceTests {
     flow.near.finish()
     flow.far.finish()
     world.wait { flow.isOver && flow.near.sawEnd && flow.far.sawEnd }
-    #expect(flow.far.received == forth)
-    #expect(flow.near.received == back)
+    #expect(Payload.difference(flow.far.received, forth) == nil)
+    #expect(Payload.difference(flow.near.received, back) == nil)
     expectFinished(flow)
     #expect(flow.nearSplice?.bytesToStream == UInt64(forth.count))
     #expect(flow.nearSplice?.bytesToSocket == UInt64(back.count))
@@ -46,13 +46,13 @@ struct SpliceTests {
     let answer = Payload.bytes(300_000, seed: 2)
     first.send(request, finishing: true)
     world.wait { second.sawEnd }
-    #expect(second.received == request)
+    #expect(Payload.difference(second.received, request) == nil)
     // Nothing ends while one side still may send.
     world.loop.run(for: .seconds(5))
     #expect(!flow.isOver && !first.isOver)
     second.send(answer, finishing: true)
     world.wait { flow.isOver && first.sawEnd }
-    #expect(first.received == answer)
+    #expect(Payload.difference(first.received, answer) == nil)
     expectFinished(flow)
   }
 
@@ -161,7 +161,7 @@ struct SpliceTests {
     flow.far.reads = true
     flow.far.finish()
     world.wait { flow.isOver && flow.far.sawEnd }
-    #expect(flow.far.received == payload)
+    #expect(Payload.difference(flow.far.received, payload) == nil)
     expectFinished(flow)
   }
 
@@ -179,7 +179,7 @@ struct SpliceTests {
     flow.near.send(payload, finishing: true)
     flow.far.finish()
     world.wait(.seconds(10)) { flow.isOver && flow.far.sawEnd }
-    #expect(flow.far.received == payload)
+    #expect(Payload.difference(flow.far.received, payload) == nil)
   }
 
   @Test("when the session is lost, both programs see a reset and the splice says so once")

@@ -67,7 +67,8 @@ struct IdentityFileTests {
     }
   }
 
-  @Test("a folder or a pipe in its place is malformed, and is not waited for")
+  @Test(
+    "a folder or a pipe in its place is malformed, and is not waited for", .timeLimit(.minutes(1)))
   func notAFile() throws {
     #expect(throws: IdentityFileError.malformed) { try load("") }
     #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
@@ -105,7 +106,8 @@ struct IdentityFileTests {
     #expect(isNew)
   }
 
-  @Test("of many that create it at once, one wins and all get its identity")
+  @Test(
+    "of many that create it at once, one wins and all get its identity", .timeLimit(.minutes(1)))
   func concurrentCreation() async throws {
     let path = folder.file("identity")
     let results = try await withThrowingTaskGroup(of: (PublicKey, Bool).self) { group in

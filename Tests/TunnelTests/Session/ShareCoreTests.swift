@@ -68,7 +68,7 @@ struct ShareCoreTests {
     world.targets.programs[0].send(answer, finishing: true)
     program.send([2], finishing: true)
     world.wait { program.sawEnd && completions == 1 }
-    #expect(program.received == answer)
+    #expect(Payload.difference(program.received, answer) == nil)
     #expect(world.targets.programs[0].received == [1, 2])
     world.loop.run(for: .seconds(1))
     #expect(completions == 1)
@@ -121,7 +121,7 @@ struct ShareCoreTests {
     world.share.drain { [share = world.share] in share.close() }
     world.wait { program.isOver }
     #expect(program.sawEnd)
-    #expect(program.received == answer)
+    #expect(Payload.difference(program.received, answer) == nil)
   }
 
   @Test("closing ends every session and flow, and says why")

@@ -17,4 +17,13 @@ enum Payload {
       initialized = count
     }
   }
+
+  /// Where received bytes stop being the ones that were sent; nil when they are the same. Failures
+  /// then print this instead of a hundred thousand numbers.
+  static func difference(_ received: [UInt8]?, _ sent: [UInt8]) -> String? {
+    guard let received else { return "nothing received" }
+    if received == sent { return nil }
+    let same = zip(received, sent).prefix { $0 == $1 }.count
+    return "\(received.count) bytes instead of \(sent.count), the first \(same) right"
+  }
 }
