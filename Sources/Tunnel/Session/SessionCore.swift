@@ -44,6 +44,8 @@ final class SessionCore {
   private var saidFinished = false
   /// The peer said FINISHED: it opens no more flows, and its own have ended.
   private(set) var peerFinished = false
+  /// The peer itself said so: everything is with its programs.
+  private(set) var isConfirmed = false
 
   enum State {
     case connecting
@@ -144,6 +146,7 @@ final class SessionCore {
       open()
     case (.goodbye(let goodbye), .open): owner?.session(self, saidGoodbye: goodbye.reason)
     case (.finished, .open):
+      isConfirmed = true
       peerFinished = true
       owner?.sessionFinished(self)
     case (.unknown, _), (_, .ended): break
@@ -217,6 +220,8 @@ extension SessionCore: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
+    // A side closes with this code once both have finished; the word itself may have been lost.
+    if case .application(TunnelCode.drained, true, _) = error { isConfirmed = true }
     state = .ended
     disarmTimers()
     owner?.session(self, ended: error)
