@@ -334,6 +334,13 @@ int qtun_udp_send(int fd, bool is_ipv4, const qtun_transmit *transmits, unsigned
   }
   for (unsigned i = 0; i < count; i++) {
     const qtun_transmit *transmit = &transmits[i];
+    if (is_ipv4 && !is_mapped(&transmit->remote)) {
+      if (i == 0) {
+        return -EAFNOSUPPORT;
+      }
+      count = i;
+      break;
+    }
     vectors[i].iov_base = (void *)transmit->base;
     vectors[i].iov_len = transmit->length;
     messages[i].msg_len = 0;

@@ -14,10 +14,10 @@ enum Endpoint {
       throw .cannotBind(binding, error)
     }
     do throws(QuicError) {
-      let endpoint = try EndpointCore(
-        loop: loop,
-        settings: settings.endpointSettings(
-          identity: identity, acceptsConnections: acceptsConnections))
+      var settings = settings.endpointSettings(
+        identity: identity, acceptsConnections: acceptsConnections)
+      settings.resetKey = resetKey(of: identity, at: socket.localAddress)
+      let endpoint = try EndpointCore(loop: loop, settings: settings)
       endpoint.add(socket)
       return (endpoint, socket)
     } catch {
@@ -67,5 +67,11 @@ enum Endpoint {
       socket.close()
       throw .cannotBind(address, error)
     }
+  }
+
+  /// The same after a restart, another at every address: of two processes with one identity, one
+  /// must not give away the reset tokens of the other (RFC 9000 §21.11).
+  static func resetKey(of identity: Identity, at address: SocketAddress) -> SecretBytes {
+    identity.deriveSecret("qtun stateless reset", context: address.description)
   }
 }

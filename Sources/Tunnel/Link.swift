@@ -1,16 +1,16 @@
 public import QuicTransport
 
-/// A shared service, opened on a local TCP port.
+/// Shared services, opened on local addresses.
 ///
 ///     let link = try await Link.open(configuration, loop: loop) { event in ... }
-///     print("listening on \(link.localAddress)")
+///     for service in await link.services { print(service.name, service.address) }
 ///     let reason = await link.end
 public actor Link {
-  /// The TCP address that local programs connect to.
-  public nonisolated let localAddress: SocketAddress
+  /// What was opened, in the order of the configuration or of the share.
+  public var services: [OpenedService] { listeners.map(\.service) }
 
   private let loop: EpollLoop
-  private let listener: TCPListener
+  private var listeners: [LocalListener] = []
   private let endpoint: EndpointCore
   private let core: LinkCore
   private let outcome: Outcome
@@ -26,8 +26,8 @@ public actor Link {
     public var identity: Identity
     /// The invitation.
     public var ticket: Ticket
-    /// The TCP address to listen on; port 0 picks a free one.
-    public var listenAddress: SocketAddress
+    /// Which services to open, and where.
+    public var opening: Opening
     /// How the session behaves.
     public var session: SessionSettings
     /// Which kinds of carrier may be used.
@@ -35,32 +35,35 @@ public actor Link {
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
-      identity: Identity, ticket: Ticket, listenAddress: SocketAddress,
-      session: SessionSettings, carriers: CarrierPolicy
+      identity: Identity, ticket: Ticket, opening: Opening, session: SessionSettings,
+      carriers: CarrierPolicy
     ) {
       self.carriers = carriers
       self.identity = identity
       self.ticket = ticket
-      self.listenAddress = listenAddress
+      self.opening = opening
       self.session = session
     }
   }
 
-  /// Listens, dials the ticket's addresses and returns once the session is open.
+  /// Dials the ticket's addresses, opens the services and returns once programs can connect.
   ///
   /// - Parameter onEvent: called on the loop.
-  /// - Throws: `.cannotBind`, `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
-  ///   `.configuration`.
+  /// - Throws: `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
+  ///   `.unknownService`, `.cannotListen`, `.cannotBind`, `.configuration`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (TunnelEvent) -> Void
   ) async throws(TunnelError) -> Link {
     let link = try await Opener(loop: loop).open(configuration, onEvent: onEvent)
-    if let error = await link.waitUntilOpen() {
+    do throws(TunnelError) {
+      if let error = await link.waitUntilOpen() { throw error }
+      try await link.listen(configuration.opening)
+      return link
+    } catch {
       await link.close()
       throw error
     }
-    return link
   }
 
   /// Waits until the session is gone, and says why.
@@ -75,18 +78,22 @@ public actor Link {
 
   /// Takes no more local connections, and returns when the flows have ended or `grace` is over.
   /// Call `close` next.
-  public func drain(within grace: Duration) async {
-    listener.close()
+  ///
+  /// - Returns: whether the peer confirmed that its programs have everything.
+  @discardableResult
+  public func drain(within grace: Duration) async -> Bool {
+    closeListeners()
     let loop = self.loop
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let once = Once(continuation, loop: loop, deadline: loop.now + grace)
       core.drain { once.resume() }
     }
+    return core.isConfirmed
   }
 
   /// Ends the session; the peer is told.
   public func close() {
-    listener.close()
+    closeListeners()
     core.close()
   }
 
@@ -97,16 +104,32 @@ public actor Link {
     }
   }
 
-  private init(
-    loop: EpollLoop, listener: TCPListener, endpoint: EndpointCore, core: LinkCore,
-    outcome: Outcome
-  ) {
+  /// Opens all of the services that are wanted, or throws; `close` then closes those that were.
+  private func listen(_ opening: Opening) throws(TunnelError) {
+    if case .streams(let input, let output) = opening {
+      let name = try Opening.soleService(among: core.services)
+      do throws(RuntimeError) {
+        let socket = try StandardStreams(loop: loop, input: input, output: output)
+        core.accept(socket, service: name)
+        return
+      } catch {
+        throw .system(error)
+      }
+    }
+    for service in try opening.plan(offered: core.services) {
+      listeners.append(try LocalListener.open(service, loop: loop, core: core))
+    }
+  }
+
+  private func closeListeners() {
+    for listener in listeners { listener.close() }
+  }
+
+  private init(loop: EpollLoop, endpoint: EndpointCore, core: LinkCore, outcome: Outcome) {
     self.loop = loop
-    self.listener = listener
     self.endpoint = endpoint
     self.core = core
     self.outcome = outcome
-    localAddress = listener.localAddress
   }
 
   /// Sets a link up on the loop, before the actor that owns it exists.
@@ -122,7 +145,7 @@ public actor Link {
     func open(
       _ configuration: Configuration, onEvent: @escaping @Sendable (TunnelEvent) -> Void
     ) throws(TunnelError) -> Link {
-      let (endpoint, socket) = try Endpoint.open(
+      let (endpoint, _) = try Endpoint.open(
         loop: loop, identity: configuration.identity, settings: configuration.session,
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
@@ -132,18 +155,7 @@ public actor Link {
         endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
         ticket: configuration.ticket, policy: configuration.carriers, onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
-      do throws(RuntimeError) {
-        let listener = try TCPListener(loop: loop, binding: configuration.listenAddress) {
-          [weak core] socket, _ in
-          guard let core else { return socket.close(resetting: true) }
-          core.accept(socket)
-        }
-        return Link(
-          loop: loop, listener: listener, endpoint: endpoint, core: core, outcome: outcome)
-      } catch {
-        socket.close()
-        throw .cannotBind(configuration.listenAddress, error)
-      }
+      return Link(loop: loop, endpoint: endpoint, core: core, outcome: outcome)
     }
   }
 }

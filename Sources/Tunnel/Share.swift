@@ -1,7 +1,8 @@
+internal import Glibc
 internal import HolePunch
 public import QuicTransport
 
-/// A local service, offered to whoever holds its ticket.
+/// Local services, offered to whoever holds the ticket.
 ///
 ///     let share = try await Share.open(configuration, loop: loop) { event in ... }
 ///     print(share.ticket.text)
@@ -27,8 +28,8 @@ public actor Share {
   public struct Configuration: Sendable {
     /// Whom tickets name.
     public var identity: Identity
-    /// The service's addresses, tried in order for each flow. See `HostResolver`.
-    public var target: [SocketAddress]
+    /// What is offered: one or more, `Service.countMax` at most, no name twice.
+    public var services: [Service]
     /// The UDP address to listen on; `SocketAddress.any` with port 0 for a free port of both
     /// families.
     public var listenAddress: SocketAddress
@@ -40,12 +41,12 @@ public actor Share {
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
-      identity: Identity, target: [SocketAddress], listenAddress: SocketAddress,
+      identity: Identity, services: [Service], listenAddress: SocketAddress,
       capability: SecretBytes, session: SessionSettings
     ) {
       self.capability = capability
       self.identity = identity
-      self.target = target
+      self.services = services
       self.listenAddress = listenAddress
       self.session = session
     }
@@ -66,18 +67,24 @@ public actor Share {
 
   /// Takes no more sessions and flows, and returns when those that are open have ended or `grace`
   /// is over. Call `close` next.
-  public func drain(within grace: Duration) async {
+  ///
+  /// - Returns: whether the session that was opened last confirmed that its programs have
+  ///   everything.
+  @discardableResult
+  public func drain(within grace: Duration) async -> Bool {
     let loop = self.loop
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let once = Once(continuation, loop: loop, deadline: loop.now + grace)
       core.drain { once.resume() }
     }
+    return core.isConfirmed
   }
 
-  /// Whether something accepts connections at the target right now: 0, or the `errno` of trying.
-  public func probeTarget() async -> Int32 {
+  /// Whether something accepts connections at a service's target right now: 0, or the `errno` of
+  /// trying.
+  public func probeTarget(of service: String) async -> Int32 {
     await withCheckedContinuation { continuation in
-      core.probeTarget { continuation.resume(returning: $0) }
+      core.probeTarget(of: service) { continuation.resume(returning: $0) }
     }
   }
 
@@ -112,7 +119,7 @@ public actor Share {
       _ configuration: Configuration, onEvent: @escaping @Sendable (TunnelEvent) -> Void
     ) throws(TunnelError) -> Share {
       let identity = configuration.identity
-      let port = configuration.target.first?.port ?? 0
+      try Self.check(configuration.services)
       // SAFETY: everything in it, this actor and the share live on `loop`.
       nonisolated(unsafe) let bound = try bind(configuration)
       let (endpoint, socket) = (bound.endpoint, bound.socket)
@@ -120,15 +127,24 @@ public actor Share {
         addresses: NetworkInterfaces.addresses(), socket: socket.localAddress,
         hasIPv6: !socket.localAddress.isIPv4, count: Ticket.addressesMax)
       let ticket = Ticket(
-        identity: identity.publicKey, capability: configuration.capability, port: port,
+        identity: identity.publicKey, capability: configuration.capability,
+        port: configuration.services[0].suggestedPort,
         addresses: candidates.map(\.address))
       let loop = self.loop
       nonisolated(unsafe) let listener = bound.listener
+      var streamsAreTaken = false
       nonisolated(unsafe) let core = ShareCore(
-        endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop, capability: ticket.capability,
-        target: configuration.target, port: port,
+        endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop,
+        capability: ticket.capability, services: configuration.services,
         connect: { address throws(RuntimeError) in
-          try TCPSocket.connect(loop: loop, to: address)
+          switch address {
+          case .tcp(let address): return try TCPSocket.connect(loop: loop, to: address)
+          case .unix(let path): return try UnixSocket.connect(loop: loop, to: path)
+          case .streams(let input, let output):
+            guard !streamsAreTaken else { throw .system("streams", EBUSY) }
+            streamsAreTaken = true
+            return try StandardStreams(loop: loop, input: input, output: output)
+          }
         }, onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
@@ -166,5 +182,14 @@ public actor Share {
     }
 
     private static let portAttempts = 16
+
+    private static func check(_ services: [Service]) throws(TunnelError) {
+      guard !services.isEmpty, services.count <= Service.countMax else {
+        throw .configuration("a share has 1 to \(Service.countMax) services")
+      }
+      guard Set(services.map(\.name)).count == services.count else {
+        throw .configuration("two services have the same name")
+      }
+    }
   }
 }

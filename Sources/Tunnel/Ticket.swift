@@ -7,7 +7,7 @@ public import QuicTransport
 ///     flags (1 byte, zero)
 ///     identity (32 bytes)
 ///     capability (16 bytes)
-///     port to listen on by default (2 bytes)
+///     port of the first service, or 0 (2 bytes)
 ///     addresses: count (1 byte), each: family 4 or 6, 4 or 16 bytes, port (2 bytes)
 ///     checksum: the first 4 bytes of SHA-256 over all of the above
 ///
@@ -17,7 +17,7 @@ public struct Ticket: Sendable {
   public var identity: PublicKey
   /// Proves the right to connect.
   public var capability: SecretBytes
-  /// The shared service's port: what `qtun connect` listens on unless told otherwise.
+  /// The first service's port, or 0: a hint for people and programs that only read tickets.
   public var port: UInt16
   /// Where the node may be reached, best first, `addressesMax` at most.
   public var addresses: [SocketAddress]

@@ -4,6 +4,10 @@ public import QuicTransport
 public enum TunnelError: Error, Sendable {
   /// A local address cannot be listened on.
   case cannotBind(SocketAddress, RuntimeError)
+  /// The local address of a service cannot be listened on.
+  case cannotListen(OpenedService, RuntimeError)
+  /// The share has no service of this name (empty: no default one), but these.
+  case unknownService(String, offered: [String])
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
   /// The peer does not accept the ticket, or us; in its own words.
@@ -12,7 +16,7 @@ public enum TunnelError: Error, Sendable {
   case identityMismatch(expected: PublicKey, actual: PublicKey)
   /// The peer speaks another protocol or version.
   case incompatible(String)
-  /// The peer ended the session, with its reason.
+  /// One side ended the session, with its reason.
   case ended(String)
   /// The session was lost.
   case lost(QuicError)
@@ -32,7 +36,8 @@ public enum TunnelError: Error, Sendable {
     case .application(TunnelCode.versionUnsupported, true, let reason):
       self = .incompatible(reason)
     case .application(TunnelCode.done, _, let reason),
-      .application(TunnelCode.shuttingDown, _, let reason):
+      .application(TunnelCode.shuttingDown, _, let reason),
+      .application(TunnelCode.drained, _, let reason):
       self = .ended(reason)
     default: self = .lost(error)
     }

@@ -22,6 +22,8 @@ enum ExitCode: Int32, CaseIterable, Sendable {
   case targetRefused = 7
   /// The peer proved an identity other than the one that the ticket names.
   case identityMismatch = 8
+  /// A pipe was cut off before both directions had ended.
+  case incomplete = 9
   /// A second signal, SIGHUP, cut the draining short.
   case forcedByHangup = 129
   /// A second signal, SIGINT, cut the draining short.
@@ -41,6 +43,7 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .cannotBind: "cannot-bind"
     case .targetRefused: "target-refused"
     case .identityMismatch: "identity-mismatch"
+    case .incomplete: "incomplete"
     case .forcedByHangup: "forced-hangup"
     case .forcedByInterrupt: "forced-interrupt"
     case .forcedByTerminate: "forced-terminate"
@@ -59,6 +62,7 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .cannotBind: "a local address is in use, not permitted or not on this machine"
     case .targetRefused: "nothing accepts connections at the shared service"
     case .identityMismatch: "the peer proved another identity than the ticket names"
+    case .incomplete: "a pipe was cut off before both directions had ended"
     case .forcedByHangup: "ended by SIGHUP before draining was complete"
     case .forcedByInterrupt: "ended by SIGINT (Ctrl-C twice) before draining was complete"
     case .forcedByTerminate: "ended by SIGTERM before draining was complete"

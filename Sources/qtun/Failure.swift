@@ -1,4 +1,5 @@
 import Glibc
+internal import Tunnel
 
 /// The reason why a run of `qtun` ends early, in words for the user.
 ///
@@ -78,6 +79,32 @@ extension Failure {
     default:
       return Failure(
         .cannotBind, "\(what): \(systemMessage(number))", fix: "choose another address")
+    }
+  }
+
+  /// A local place that a service could not be opened at; `number` is the `errno` of the attempt.
+  static func cannotListen(_ service: OpenedService, errno number: Int32) -> Failure {
+    switch service.address {
+    case .tcp(let address):
+      let failure = cannotBind(HostPort(address), errno: number)
+      guard !service.name.isEmpty else { return failure }
+      return Failure(
+        failure.exitCode, "\(failure.cause) (for the service \(service.name))",
+        fix: "\(failure.fix), as in \(service.name)=0")
+    case .unix(let path):
+      let what = "cannot listen on \(path)"
+      switch number {
+      case EADDRINUSE:
+        return Failure(
+          .cannotBind, "\(what): a program answers there", fix: "choose another path")
+      case EEXIST:
+        return Failure(
+          .cannotBind, "\(what): this file is no socket",
+          fix: "choose another path, or remove the file")
+      default:
+        return Failure(
+          .cannotBind, "\(what): \(systemMessage(number))", fix: "choose another path")
+      }
     }
   }
 

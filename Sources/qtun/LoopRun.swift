@@ -29,6 +29,8 @@ actor LoopRun {
     case dialled
     /// The session is gone.
     case over(TunnelError)
+    /// The flow that the command is about ended.
+    case flowEnded(FlowReport)
   }
 
   /// Runs `body` on a loop on this thread and returns what it ends with.
@@ -109,6 +111,43 @@ extension LoopRun {
     wake.yield(wakeup)
   }
 
+  /// Dials until the session is open; nil when a signal came first.
+  ///
+  /// - Parameter onEvent: called on the loop, after the event was logged.
+  func openLink(
+    _ configuration: Link.Configuration, onEvent: @escaping @Sendable (TunnelEvent) -> Void
+  ) async throws(Failure) -> Link? {
+    let dialling = Task(executorPreference: loop) {
+      defer { self.note(.dialled) }
+      do throws(TunnelError) {
+        let link = try await Link.open(configuration, loop: self.loop) { [weak self] event in
+          self?.report(event)
+          onEvent(event)
+        }
+        return Result<Link, TunnelError>.success(link)
+      } catch {
+        return .failure(error)
+      }
+    }
+    // A flow may end before its link is known here, and is told of again then.
+    var ended: [FlowReport] = []
+    waiting: while true {
+      switch await nextWakeup() {
+      case .signal(let signal):
+        log.info("stopping", .signal(signal), .cause("no session is open yet"))
+        return nil
+      case .flowEnded(let report): ended.append(report)
+      case .dialled, .over: break waiting
+      }
+    }
+    for report in ended { note(.flowEnded(report)) }
+    do throws(TunnelError) {
+      return try await dialling.value.get()
+    } catch {
+      throw Failure(error)
+    }
+  }
+
   private func watchSignals() {
     let descriptor = dup(signals.descriptor)
     guard descriptor >= 0 else { return }
@@ -150,7 +189,9 @@ extension LoopRun {
   }
 
   /// Prints what the run did.
-  func summarize(_ totals: TunnelTotals) throws(Failure) {
+  ///
+  /// - Parameter isOutputTaken: standard output belongs to data.
+  func summarize(_ totals: TunnelTotals, isOutputTaken: Bool = false) throws(Failure) {
     status.clear()
     let summary = Summary(
       duration: loop.now - start, sessions: UInt64(totals.sessions), flows: UInt64(totals.flows),
@@ -158,7 +199,13 @@ extension LoopRun {
       bytesReceived: totals.bytesReceived,
       rtt: totals.sessions > 0 ? totals.connection.smoothedRTT : nil,
       packetsSent: totals.connection.datagramsSent, packetsLost: totals.connection.packetsLost)
-    if settings.isJSON { try StandardOutput.writeLine(summary.json) }
+    if settings.isJSON {
+      if isOutputTaken {
+        console.printLine(summary.json)
+      } else {
+        try StandardOutput.writeLine(summary.json)
+      }
+    }
     if !settings.isQuiet, settings.logFormat == .text { console.printLine(summary.text) }
   }
 

@@ -55,6 +55,11 @@ enum Qtun {
       return try LoopRun.run(settings, console: console) { run throws(Failure) in
         try await command.run(run)
       }
+    case .pipe(let pipe):
+      let command = try PipeCommand(settings: pipe, global: settings, console: console)
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await command.run(run)
+      }
     case .connect(let connect):
       let command = try ConnectCommand(settings: connect, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in

@@ -57,7 +57,8 @@ int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_addre
 /// Returns their number, or -errno.
 int qtun_udp_receive(int fd, uint8_t *buffers, uint16_t bound_port, qtun_received *received);
 
-/// Sends up to QTUN_BATCH messages. Returns the number sent, or -errno when the first failed.
+/// Sends up to QTUN_BATCH messages. Returns the number sent, or -errno when the first failed; that
+/// includes an IPv6 destination on an IPv4 socket.
 int qtun_udp_send(int fd, bool is_ipv4, const qtun_transmit *messages, unsigned count);
 
 /// The source address that the routing table picks towards `remote`. Returns 0 or -errno.

@@ -3,6 +3,8 @@
 /// Reads and writes suspend, they never block a thread. A read grants the peer as much credit as it
 /// returned bytes; a write returns once the stream holds less than its limit of unsent bytes. So a
 /// slow reader slows its peer, and nothing else.
+///
+/// Hold it for as long as it is in use: letting go of it abandons what was not finished.
 public actor QuicStream {
   /// The stream's number on its connection.
   public nonisolated let id: StreamID
@@ -25,6 +27,14 @@ public actor QuicStream {
     self.loop = loop
     self.core = core
     core.delegate = observer
+  }
+
+  /// On the loop, to whose memory the bytes belong. A direction that was neither finished nor read
+  /// to its end is abandoned with code 0: otherwise a stream that nobody can reach any more would
+  /// hold its place and its bytes for as long as the connection lives.
+  isolated deinit {
+    if !core.isFinishing { core.reset(code: 0) }
+    if !core.isAtEnd { core.stopReceiving(code: 0) }
   }
 
   // MARK: Reading

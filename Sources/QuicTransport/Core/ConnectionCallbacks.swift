@@ -101,6 +101,8 @@ enum ConnectionCallbacks {
       return 0
     }
     table.dcid_status = { _, status, _, _, token, userData in
+      // The first time, this is the last step out of the handshake, on either side.
+      ConnectionCore.from(userData).hasLeftHandshake = true
       guard let token else { return 0 }
       ConnectionCore.from(userData).peerConnectionID(
         ResetToken(UnsafeRawBufferPointer(start: token, count: ResetToken.byteCount)),

@@ -1,11 +1,12 @@
 internal import CNgtcp2
 
 extension ConnectionCore {
-  /// Closes with an application code; the peer is told as soon as the tick ends.
+  /// Closes with an application code; the peer is told at once, with the first `reasonMax` bytes
+  /// of the reason: one packet has to hold it.
   public func close(code: UInt64, reason: String) {
     guard state.isLive else { return }
     var error = ngtcp2_ccerr()
-    Self.withBytes(of: reason) { bytes in
+    Self.withBytes(of: reason, limit: Self.reasonMax) { bytes in
       ngtcp2_ccerr_set_application_error(&error, code, bytes.baseAddress, bytes.count)
       end(.application(code: code, isRemote: false, reason: reason), announcing: &error)
     }
@@ -96,6 +97,7 @@ extension ConnectionCore {
   /// Tells everyone, once, that the connection is over.
   private func finish(_ error: QuicError) {
     counters = statistics
+    ending = error
     for stream in streams.values.sorted(by: { $0.id.number < $1.id.number }) {
       stream.markClosed(error)
       list(stream)
@@ -141,10 +143,18 @@ extension ConnectionCore {
     .nanoseconds(Int64(clamping: 3 * ngtcp2_conn_get_pto(handle)))
   }
 
-  private static func withBytes(of text: String, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+  /// Lends the longest start of `text` that ends with a whole character.
+  private static func withBytes(
+    of text: String, limit: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+  ) {
     var text = text
-    text.withUTF8(body)
+    text.withUTF8 { bytes in
+      var count = min(bytes.count, limit)
+      while count > 0, count < bytes.count, bytes[count] & 0xc0 == 0x80 { count -= 1 }
+      body(UnsafeBufferPointer(rebasing: bytes[..<count]))
+    }
   }
 
+  private static let reasonMax = 512
   private static let internalErrorAlert: UInt8 = 80
 }

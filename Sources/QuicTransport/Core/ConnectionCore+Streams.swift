@@ -8,7 +8,7 @@ extension ConnectionCore {
   /// - Throws: `StreamError.limitReached` while the peer allows no more;
   ///   `connectionAllowsStreams` tells when it does.
   public func openStream(unidirectional: Bool) throws(StreamError) -> StreamCore {
-    guard case .open = state else { throw .connectionLost(.idleTimeout) }
+    guard case .open = state else { throw .connectionLost(ending ?? .idleTimeout) }
     var number: Int64 = 0
     let result =
       unidirectional
@@ -20,7 +20,7 @@ extension ConnectionCore {
 
   /// Queues a DATAGRAM frame (RFC 9221); it may be lost, and is never sent again.
   public func sendDatagram(_ bytes: [UInt8]) throws(DatagramError) {
-    guard case .open = state else { throw .connectionLost(.idleTimeout) }
+    guard case .open = state else { throw .connectionLost(ending ?? .idleTimeout) }
     guard !bytes.isEmpty else { throw .empty }
     let sizeMax = datagramSizeMax
     guard sizeMax > 0 else { throw .unsupported }
@@ -201,7 +201,8 @@ extension ConnectionCore {
 
   /// Starts a key update (RFC 9001 §6); false while the last one is not confirmed.
   public func updateKeys() -> Bool {
-    guard case .open = state else { return false }
+    // ngtcp2 aborts when it is asked before it has left the handshake itself.
+    guard case .open = state, hasLeftHandshake else { return false }
     defer { host?.needsFlush(self) }
     return ngtcp2_conn_initiate_key_update(handle, now.nanoseconds) == 0
   }

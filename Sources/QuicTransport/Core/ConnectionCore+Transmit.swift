@@ -59,10 +59,10 @@ extension ConnectionCore {
 
   /// Reads what the guard held back, once ngtcp2 has left the handshake.
   ///
-  /// A client does so in the first write after TLS is done, not when TLS is done: until that write
-  /// it still expects the server's first connection ID, and aborts without it.
+  /// A client does so in a write after TLS is done, not when TLS is done: until that write it still
+  /// expects the server's first connection ID, and aborts without it. Pacing may put it off.
   private func releaseEarlyPackets(now: Instant) {
-    guard holdsEarlyPackets, ngtcp2_conn_get_handshake_completed(handle) != 0 else { return }
+    guard holdsEarlyPackets, hasLeftHandshake else { return }
     holdsEarlyPackets = false
     for held in earlyGuard.takeHeld() where state.isLive {
       held.bytes.withUnsafeBytes { read($0, held.path, held.ecn, now: now) }

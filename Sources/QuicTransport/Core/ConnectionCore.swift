@@ -27,6 +27,8 @@ public final class ConnectionCore {
   /// Its age among the connections of its host: the oldest has the smallest.
   var serial: UInt64 = 0
   var state = State.handshaking
+  /// Both identities were confirmed, and the delegate knows.
+  private var isAdmitted = false
   var events: [Event] = []
   var streams: [StreamID: StreamCore] = [:]
   /// Streams with something to deliver.
@@ -38,6 +40,8 @@ public final class ConnectionCore {
   var earlyGuard = EarlyPacketGuard()
   /// Until a client has answered the handshake's last flight (F2).
   var holdsEarlyPackets: Bool
+  /// ngtcp2 itself has left the handshake, which may be later than TLS has.
+  var hasLeftHandshake = false
   /// Set while the host has this connection in its list for the end of the tick.
   var isDirty = false
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
@@ -52,6 +56,8 @@ public final class ConnectionCore {
   /// Versions that a Version Negotiation packet offered.
   var offeredVersions: [UInt32] = []
   var gotStatelessReset = false
+  /// Why it is over.
+  var ending: QuicError?
   /// The IDs under which the host routes packets here.
   var routes: Set<ConnectionID> = []
   /// The tokens under which it routes stateless resets here; as many as peer IDs are in use.
@@ -145,11 +151,6 @@ public final class ConnectionCore {
           parameters, userData)
       }
     }
-  }
-
-  var isHandshaking: Bool {
-    if case .handshaking = state { return true }
-    return false
   }
 
   /// Something waits for `deliver`.
@@ -271,6 +272,8 @@ extension ConnectionCore {
     for event in events {
       switch event {
       case .ready: becomeReady()
+      // A peer may send, and even close, in the same tick in which it is judged.
+      case .opened where !isAdmitted, .datagram where !isAdmitted: break
       case .opened(let stream): delegate?.connection(self, opened: stream)
       case .streamsAllowed: delegate?.connectionAllowsStreams(self)
       case .datagram(let bytes):
@@ -296,6 +299,7 @@ extension ConnectionCore {
       return
     }
     state = .open
+    isAdmitted = true
     if isServer {
       tls?.sendTicket()
       if let token = host?.makeToken(for: path.path.remote) {

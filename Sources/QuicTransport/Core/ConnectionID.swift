@@ -7,9 +7,13 @@ struct ConnectionID: Hashable {
 
   /// Bytes of the IDs that we issue. The first one names the loop that owns the connection.
   static let issuedCount = 16
+  /// What a client has to make up for its first packet, at least.
+  static let initialCountMin = 8
+  /// RFC 9000 §17.2; RFC 8999 allows more in other versions.
+  static let countMax = 20
 
   init(_ bytes: UnsafeRawBufferPointer) {
-    precondition(bytes.count <= 20)
+    precondition(bytes.count <= Self.countMax)
     count = bytes.count
     withUnsafeMutableBytes(of: &words) { $0.copyMemory(from: bytes) }
   }

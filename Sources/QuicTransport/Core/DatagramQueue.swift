@@ -13,7 +13,13 @@ struct DatagramQueue {
   mutating func removeFirst() {
     items[head] = []
     head += 1
-    if head == items.count { removeAll() }
+    if head == items.count {
+      removeAll()
+    } else if head >= 64, head * 2 > items.count {
+      // A queue that is never empty must not keep the places of all that ever passed.
+      items.removeFirst(head)
+      head = 0
+    }
   }
 
   mutating func removeAll() {

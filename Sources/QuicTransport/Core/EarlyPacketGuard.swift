@@ -38,14 +38,19 @@ struct EarlyPacketGuard {
       let rest = UnsafeRawBufferPointer(rebasing: datagram[offset...])
       let bytes = rest.baseAddress?.assumingMemoryBound(to: UInt8.self)
       let headerLength = ngtcp2_pkt_decode_hd_long(&header, bytes, rest.count)
-      // Malformed or of a kind without a length (Retry, Version Negotiation): the datagram ends
-      // here, and ngtcp2 judges it.
-      guard headerLength > 0, header.len > 0 else { return datagram.count }
+      // Malformed or of a kind without a length: the datagram ends here, and ngtcp2 judges it. A
+      // length of zero is no such end: ngtcp2 skips the packet and reads on behind it.
+      guard headerLength > 0, hasLength(header) else { return datagram.count }
       let (length, overflow) = Int(headerLength).addingReportingOverflow(header.len)
       guard !overflow, length <= rest.count else { return datagram.count }
       offset += length
     }
     return offset
+  }
+
+  private static func hasLength(_ header: ngtcp2_pkt_hd) -> Bool {
+    let type = UInt32(header.type)
+    return type != NGTCP2_PKT_RETRY.rawValue && type != NGTCP2_PKT_VERSION_NEGOTIATION.rawValue
   }
 
   private static let heldMax = 8

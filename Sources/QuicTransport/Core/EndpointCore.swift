@@ -7,6 +7,7 @@ internal import CNgtcp2
 ///     not QUIC (bit 0x40 and 0x80 clear) -> foreign     STUN and our own control messages
 ///     under 21 bytes                     -> dropped     F11; no QUIC packet is shorter
 ///     a connection ID that we know       -> connection
+///     Version Negotiation                -> dropped
 ///     a version that we do not speak     -> Version Negotiation
 ///     an Initial                         -> refused, Retry, or a new connection
 ///     a stateless reset that we can tell -> its connection
@@ -37,7 +38,8 @@ public final class EndpointCore {
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
   /// Connections by identity, so that the endpoint keeps them alive.
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
-  /// Accepted connections whose handshake is not done.
+  /// Accepted connections whose handshake is not done. One that failed counts until it is
+  /// forgotten: it holds memory while it closes, and failing at once must not get round the limit.
   private var handshakes: Set<ObjectIdentifier> = []
   private var connectionsAdopted: UInt64 = 0
   private var dirty: [ConnectionCore] = []
@@ -45,6 +47,9 @@ public final class EndpointCore {
   private var stateless: StatelessResponder
   private var memory = ClientMemory()
   private var isClosed = false
+  /// Itself, from `close` until the last connection is gone and the sockets are released, whether
+  /// or not anybody else still holds it.
+  private var closing: EndpointCore?
   private var trimTimer: LoopTimer?
 
   /// - Throws: `QuicError.configuration` when the identity or a certificate file cannot be used.
@@ -88,6 +93,9 @@ public final class EndpointCore {
     to target: ConnectTarget, delegate: (any ConnectionDelegate)?
   ) throws(QuicError) -> ConnectionCore {
     guard let socket = sockets.first else { throw .configuration("the endpoint has no socket") }
+    guard settings.authentication.canJudge(target) else {
+      throw .configuration("the target names nobody who could be told from an impostor")
+    }
     let path = NetworkPath(
       local: socket.sourceAddress(towards: target.address), remote: target.address)
     return try connect(to: target, over: path, delegate: delegate)
@@ -116,6 +124,7 @@ public final class EndpointCore {
   public func close(code: UInt64, reason: String) {
     guard !isClosed else { return }
     isClosed = true
+    closing = self
     for connection in connectionsInOrder {
       connection.close(code: code, reason: reason)
     }
@@ -128,8 +137,13 @@ public final class EndpointCore {
     for connection in connectionsInOrder { connection.abandon(.idleTimeout) }
     for timer in timers.values { loop.cancel(timer) }
     if let trimTimer { loop.cancel(trimTimer) }
+    releaseSockets()
+  }
+
+  private func releaseSockets() {
     for socket in sockets { socket.close() }
     sockets.removeAll()
+    closing = nil
   }
 
   /// By age: the order of a dictionary differs from run to run, and with it a whole simulation.
@@ -178,6 +192,8 @@ extension EndpointCore: DatagramReceiver {
       &header, bytes, datagram.bytes.count, ConnectionID.issuedCount)
     switch result {
     case 0:
+      // Version Negotiation is of no version, so its IDs were not checked: 255 bytes are possible.
+      guard header.dcidlen <= ConnectionID.countMax else { return }
       let id = ConnectionID(UnsafeRawBufferPointer(start: header.dcid, count: header.dcidlen))
       if let connection = routes[id] {
         connection.receive(datagram, now: now)
@@ -206,6 +222,9 @@ extension EndpointCore: DatagramReceiver {
       } else {
         answer(datagram, stateless.reset(to: datagram, id, now: now))
       }
+    } else if header.version == 0 {
+      // RFC 9000 §6.1: Version Negotiation is never answered with Version Negotiation.
+      return
     } else if !settings.transport.versions.contains(QuicVersion(number: header.version)) {
       // ngtcp2 knows the version, but the settings leave it out.
       negotiateVersion(datagram, header, now: now)
@@ -226,7 +245,10 @@ extension EndpointCore: DatagramReceiver {
   private func accept(_ datagram: ReceivedDatagram, now: Instant) {
     var header = ngtcp2_pkt_hd()
     let bytes = datagram.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
-    guard ngtcp2_accept(&header, bytes, datagram.bytes.count) == 0 else { return }
+    guard ngtcp2_accept(&header, bytes, datagram.bytes.count) == 0,
+      // RFC 9000 §7.2; ngtcp2 asks for it only where there is no token.
+      header.dcid.datalen >= ConnectionID.initialCountMin
+    else { return }
     guard connections.count < settings.connectionsMax,
       handshakes.count < settings.handshakesMax
     else { return }
@@ -316,9 +338,10 @@ extension EndpointCore: TickMember {
   private func settle(_ connection: ConnectionCore, now: Instant) {
     let key = ObjectIdentifier(connection)
     guard let timer = timers[key] else { return }
-    if !connection.isHandshaking { handshakes.remove(key) }
+    if case .open = connection.state { handshakes.remove(key) }
     if connection.state.isClosed {
       guard !connection.hasEvents else { return }
+      handshakes.remove(key)
       loop.cancel(timer)
       timers[key] = nil
       connections[key] = nil
@@ -336,8 +359,7 @@ extension EndpointCore: TickMember {
 
   private func releaseIfDone() {
     guard isClosed, connections.isEmpty else { return }
-    for socket in sockets { socket.close() }
-    sockets.removeAll()
+    releaseSockets()
   }
 
   private func socket(for local: SocketAddress) -> (any DatagramSocket)? {

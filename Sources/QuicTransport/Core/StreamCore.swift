@@ -248,10 +248,12 @@ extension StreamCore {
     }
   }
 
-  /// Forgets unread bytes and credits the connection for them, exactly once.
+  /// Forgets unread bytes and credits the connection for them, exactly once. They may have been
+  /// all that kept a closed stream from making room for another.
   func dropReceived() {
     let dropped = receiveBuffer.removeAll()
     if dropped > 0 { connection?.noteConsumed(dropped) }
+    if isClosed { connection?.creditIfDone(self) }
   }
 
   /// True once, when a stream that the peer opened is closed and its consumer has everything.

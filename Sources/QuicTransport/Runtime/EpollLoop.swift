@@ -160,8 +160,11 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
 
 extension EpollLoop {
   /// Arms `timer` or moves its deadline. On the loop.
+  ///
+  /// A deadline that has come already is for the next tick: a timer that arms itself again must
+  /// not keep everything else waiting.
   public func schedule(_ timer: LoopTimer, at deadline: Instant) {
-    timers.schedule(timer, at: deadline)
+    timers.schedule(timer, at: max(deadline, now + .nanoseconds(1)))
   }
 
   /// Disarms `timer`. On the loop.

@@ -19,7 +19,8 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  static func system(_ call: StaticString, _ code: Int32) -> RuntimeError {
+  /// A failed call and its `errno`.
+  public static func system(_ call: StaticString, _ code: Int32) -> RuntimeError {
     .system(SystemCall(name: call.description), code)
   }
 

@@ -1,24 +1,7 @@
 internal import CNgtcp2
-internal import Glibc
 
-/// A TCP connection on an `EpollLoop`, non-blocking, TCP_NODELAY, watched edge-triggered.
-public final class TCPSocket: StreamSocket, ReadinessHandler {
-  /// Told of readiness.
-  public weak var handler: (any StreamSocketHandler)?
-
-  private let loop: EpollLoop
-  private let descriptor: FileDescriptor
-  private var registration: Registration.Token?
-  private var isConnecting: Bool
-  private var isClosed = false
-
-  private init(loop: EpollLoop, owning raw: Int32, isConnecting: Bool) throws(RuntimeError) {
-    self.loop = loop
-    self.isConnecting = isConnecting
-    descriptor = FileDescriptor(owning: raw)
-    registration = try loop.register(descriptor, edgeTriggered: true, handler: self)
-  }
-
+/// A TCP connection on an `EpollLoop`, with TCP_NODELAY.
+public final class TCPSocket: DescriptorSocket {
   /// Takes over an accepted, non-blocking connection. The loop keeps it alive until `close`.
   convenience init(loop: EpollLoop, accepted raw: Int32) throws(RuntimeError) {
     try self.init(loop: loop, owning: raw, isConnecting: false)
@@ -32,62 +15,5 @@ public final class TCPSocket: StreamSocket, ReadinessHandler {
     let result = qtun_tcp_connect(&raw)
     if result < 0 { throw .system("connect", -result) }
     return try TCPSocket(loop: loop, owning: result, isConnecting: true)
-  }
-
-  /// Passes readiness on. Called by the loop.
-  public func ready(_ readiness: Readiness, now: Instant) {
-    if isConnecting {
-      guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return }
-      isConnecting = false
-      let code = qtun_socket_error(descriptor.raw)
-      if code != 0 {
-        handler?.streamSocketFailed(code)
-        return
-      }
-      handler?.streamSocketConnected()
-    }
-    handler?.streamSocketReady(readiness)
-  }
-
-  /// One read(2).
-  public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
-    let count = Glibc.read(descriptor.raw, buffer.baseAddress, buffer.count)
-    if count > 0 { return .moved(count) }
-    if count == 0 { return .ended }
-    return errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno)
-  }
-
-  /// One sendmsg(2), which takes all pieces if there is room.
-  public func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult {
-    let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { vectors in
-      for (index, piece) in pieces.enumerated() {
-        let base = UnsafeMutableRawPointer(mutating: piece.baseAddress)
-        vectors[index] = iovec(iov_base: base, iov_len: piece.count)
-      }
-      var message = msghdr()
-      message.msg_iov = vectors.baseAddress
-      message.msg_iovlen = pieces.count
-      return sendmsg(descriptor.raw, &message, Int32(MSG_NOSIGNAL))
-    }
-    if count >= 0 { return .moved(count) }
-    return errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno)
-  }
-
-  /// shutdown(2) of the writing side: FIN.
-  public func finishWriting() {
-    shutdown(descriptor.raw, Int32(SHUT_WR))
-  }
-
-  /// Closes now, with FIN or with RST; safe to call again.
-  public func close(resetting: Bool) {
-    guard !isClosed else { return }
-    isClosed = true
-    handler = nil
-    if resetting {
-      qtun_socket_reset_on_close(descriptor.raw)
-    }
-    // The descriptor itself closes with the last reference to this object, which is the loop's.
-    if let registration { loop.unregister(registration) }
-    registration = nil
   }
 }

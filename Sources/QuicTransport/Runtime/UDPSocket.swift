@@ -12,7 +12,8 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   public weak var receiver: (any DatagramReceiver)?
 
   private let loop: EpollLoop
-  private let descriptor: FileDescriptor
+  /// Nil once closed: nobody reads it any more, so the loop would be told of it without end.
+  private var descriptor: FileDescriptor?
   private let isIPv4: Bool
   private let receiveBuffers: UnsafeMutablePointer<UInt8>
   private let messages: UnsafeMutablePointer<qtun_received>
@@ -39,13 +40,14 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     if result < 0 { throw .system("bind", -result) }
     self.loop = loop
     self.isIPv4 = isIPv4
-    descriptor = FileDescriptor(owning: result)
+    let descriptor = FileDescriptor(owning: result)
     localAddress = SocketAddress(bound)
     // Only what datagrams actually fill becomes resident.
     receiveBuffers = .allocate(capacity: Int(QTUN_BATCH * QTUN_RECEIVE_BUFFER))
     messages = .allocate(capacity: Int(QTUN_BATCH))
     messages.initialize(repeating: qtun_received(), count: Int(QTUN_BATCH))
     registration = try loop.register(descriptor, edgeTriggered: false, handler: self)
+    self.descriptor = consume descriptor
   }
 
   deinit {
@@ -53,13 +55,14 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     messages.deallocate()
   }
 
-  /// Stops watching and sending; the descriptor closes with the last reference.
+  /// Stops watching and sending, and releases the port.
   public func close() {
     receiver = nil
     stash = nil
     if let retry { loop.cancel(retry) }
     if let registration { loop.unregister(registration) }
     registration = nil
+    descriptor = nil
   }
 
   /// The source address that the routing table picks towards `remote`, with this socket's port.
@@ -78,8 +81,9 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   /// Receives what has arrived. Called by the loop.
   public func ready(_ readiness: Readiness, now: Instant) {
     for _ in 0..<Self.receivesPerTick {
-      let count = Int(
-        qtun_udp_receive(descriptor.raw, receiveBuffers, localAddress.port, messages))
+      // Whoever was told of a datagram may have closed the socket.
+      guard let raw = descriptor?.raw else { return }
+      let count = Int(qtun_udp_receive(raw, receiveBuffers, localAddress.port, messages))
       // Errors here are asynchronous ICMP reports; QUIC ignores them (RFC 9000 §14.2.1).
       guard count > 0 else { return }
       for index in 0..<count {
@@ -167,11 +171,12 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   }
 
   private func trySend(_ batch: DatagramBatch) -> Int32 {
+    guard let raw = descriptor?.raw else { return -EBADF }
     var message = qtun_transmit(
       base: batch.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
       length: UInt32(batch.bytes.count), segment_size: UInt32(batch.segmentSize),
       remote: batch.path.remote.raw, local: batch.path.local.raw, ecn: batch.ecn.rawValue)
-    return qtun_udp_send(descriptor.raw, isIPv4, &message, 1)
+    return qtun_udp_send(raw, isIPv4, &message, 1)
   }
 
   /// Every other error is a lost datagram: EMSGSIZE is a probe too large for the device,

@@ -8,6 +8,18 @@ public enum Authentication: Sendable {
   case certificates(CertificateFiles)
 }
 
+extension Authentication {
+  /// Whether `target` says whom to believe. Without that, any peer with a key, or any certificate
+  /// of a trusted authority, would do.
+  func canJudge(_ target: ConnectTarget) -> Bool {
+    switch self {
+    case .rawPublicKey: target.expectedPeer != nil
+    case .certificates(let files):
+      if case .insecureAny = files.trust { true } else { target.serverName != nil }
+    }
+  }
+}
+
 /// Where the X.509 material of an endpoint is; all files are PEM.
 public struct CertificateFiles: Sendable {
   /// The chain and key that this endpoint presents; required for a server.

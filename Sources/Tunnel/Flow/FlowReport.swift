@@ -23,6 +23,8 @@ public struct FlowReport: Sendable {
     case targetRefused(Int32?)
     /// The target could not be reached.
     case targetUnreachable(Int32?)
+    /// The service takes one flow and has it.
+    case targetBusy
     /// The session ended first.
     case sessionLost
     /// The peer asked for something that is not shared, or did not follow the protocol.
@@ -40,6 +42,7 @@ extension FlowReport.Ending {
       switch code {
       case TunnelCode.targetRefused: self = .targetRefused(nil)
       case TunnelCode.targetUnreachable: self = .targetUnreachable(nil)
+      case TunnelCode.targetBusy: self = .targetBusy
       case TunnelCode.unknownService, TunnelCode.malformedHeader: self = .rejected
       case TunnelCode.sessionEnding: self = .sessionLost
       default: self = .remoteReset

@@ -8,10 +8,10 @@ internal import QuicTransport
 ///          '-- malformed     '-- refused, unreachable, timeout, reset by the peer --> over
 final class IncomingFlow {
   /// Reaches the target: opens a connection to one address.
-  typealias Connect = (SocketAddress) throws(RuntimeError) -> any StreamSocket
+  typealias Connect = (StreamAddress) throws(RuntimeError) -> any StreamSocket
 
   private let stream: StreamCore
-  private let services: [String: [SocketAddress]]
+  private let services: [String: [StreamAddress]]
   private let loop: any EventLoop
   private let connect: Connect
   private let ended: (FlowReport) -> Void
@@ -24,7 +24,7 @@ final class IncomingFlow {
   ///   - services: the addresses of each shared target by service name, tried in order.
   ///   - ended: called once, on the loop.
   init(
-    stream: StreamCore, services: [String: [SocketAddress]], loop: any EventLoop,
+    stream: StreamCore, services: [String: [StreamAddress]], loop: any EventLoop,
     connect: @escaping Connect, ended: @escaping (FlowReport) -> Void
   ) {
     self.stream = stream
@@ -51,7 +51,7 @@ final class IncomingFlow {
 
   private enum State {
     case readingHeader
-    case connecting(any StreamSocket, rest: ArraySlice<SocketAddress>)
+    case connecting(any StreamSocket, rest: ArraySlice<StreamAddress>)
     case spliced(Splice)
     case over
   }
@@ -88,7 +88,7 @@ final class IncomingFlow {
 
   // MARK: Target
 
-  private func tryNext(_ addresses: ArraySlice<SocketAddress>, lastError: Int32) {
+  private func tryNext(_ addresses: ArraySlice<StreamAddress>, lastError: Int32) {
     guard let address = addresses.first else {
       giveUp(lastError)
       return
@@ -104,10 +104,10 @@ final class IncomingFlow {
   }
 
   private func giveUp(_ code: Int32) {
-    if code == ECONNREFUSED {
-      fail(.targetRefused(code), code: TunnelCode.targetRefused)
-    } else {
-      fail(.targetUnreachable(code), code: TunnelCode.targetUnreachable)
+    switch code {
+    case ECONNREFUSED: fail(.targetRefused(code), code: TunnelCode.targetRefused)
+    case EBUSY: fail(.targetBusy, code: TunnelCode.targetBusy)
+    default: fail(.targetUnreachable(code), code: TunnelCode.targetUnreachable)
     }
   }
 

@@ -3,14 +3,14 @@ internal import QuicTransport
 
 /// Finds out whether anything accepts connections at a target, by connecting once.
 final class TargetProbe: StreamSocketHandler {
-  private var addresses: ArraySlice<SocketAddress>
+  private var addresses: ArraySlice<StreamAddress>
   private let loop: any EventLoop
   private let connect: IncomingFlow.Connect
   private var socket: (any StreamSocket)?
   private var timer: LoopTimer?
   private var completion: ((Int32) -> Void)?
 
-  init(addresses: [SocketAddress], loop: any EventLoop, connect: @escaping IncomingFlow.Connect) {
+  init(addresses: [StreamAddress], loop: any EventLoop, connect: @escaping IncomingFlow.Connect) {
     self.addresses = addresses[...]
     self.loop = loop
     self.connect = connect

@@ -24,10 +24,12 @@ final class LinkCore {
   private var dialTimer: LoopTimer?
   private var flows: [Int64: OutgoingFlow] = [:]
   /// Accepted before the session was open, or while the peer allows no more flows.
-  private var waiting: [any StreamSocket] = []
+  private var waiting: [(socket: any StreamSocket, service: String)] = []
   private var totals = TunnelTotals()
   private var isDraining = false
   private var drained: (() -> Void)?
+  /// The peer said that everything is with its programs.
+  private(set) var isConfirmed = false
 
   private enum State {
     case dialling
@@ -75,15 +77,20 @@ final class LinkCore {
     return totals
   }
 
-  /// Makes a flow of a local connection.
-  func accept(_ socket: any StreamSocket) {
+  /// What the sharing side offers; empty before the session is open.
+  var services: [ControlMessage.Service] {
+    if case .open(let session) = state { session.services } else { [] }
+  }
+
+  /// Makes a flow of a local connection to the service of that name.
+  func accept(_ socket: any StreamSocket, service: String) {
     if case .over = state { return socket.close(resetting: true) }
     guard !isDraining, waiting.count < Self.waitingMax else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
       return
     }
-    waiting.append(socket)
+    waiting.append((socket, service))
     openWaiting()
   }
 
@@ -99,19 +106,24 @@ final class LinkCore {
     endDrainIfDone()
   }
 
-  /// Ends everything now.
+  /// Ends everything now; whoever waits for the end hears of it.
   func close() {
     isDraining = true
     discardWaiting()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+    var finished: SessionCore?
     if case .open(let session) = state {
       totals.connection = session.connection.statistics
       totals.sessionsOpen = 0
+      if session.isFinished { finished = session }
     }
-    end(.ended("this side closed it"))
-    endpoint.close(code: TunnelCode.done, reason: "the connecting side stopped")
+    end(.ended(Self.closeReason))
+    finished?.close(code: TunnelCode.drained, reason: Self.closeReason)
+    endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
     dialer.close()
   }
+
+  private static let closeReason = "the connecting side stopped"
 
   // MARK: Dialling
 
@@ -188,7 +200,7 @@ final class LinkCore {
   }
 
   private func discardWaiting() {
-    for socket in waiting { socket.close(resetting: true) }
+    for (socket, _) in waiting { socket.close(resetting: true) }
     waiting.removeAll()
   }
 
@@ -196,10 +208,10 @@ final class LinkCore {
 
   private func openWaiting() {
     guard case .open(let session) = state else { return }
-    while let socket = waiting.first {
+    while let (socket, service) = waiting.first {
       do throws(StreamError) {
         let flow = try OutgoingFlow(
-          connection: session.connection, service: "", socket: socket
+          connection: session.connection, service: service, socket: socket
         ) { [weak self] report in
           self?.flowEnded(report)
         }
@@ -274,6 +286,7 @@ extension LinkCore: SessionOwner {
   }
 
   func sessionFinished(_ session: SessionCore) {
+    isConfirmed = session.isConfirmed
     finishIfIdle()
     endDrainIfDone()
   }
@@ -321,7 +334,9 @@ extension LinkCore: SessionOwner {
           remote: describe(session.paths?.activePath.path ?? session.connection.currentPath)
             .remote,
           reason: error))
+      isConfirmed = session.isConfirmed
       end(TunnelError(error))
+      endDrainIfDone()
       return
     }
     failures.append(error)

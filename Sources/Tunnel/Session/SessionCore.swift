@@ -54,6 +54,8 @@ final class SessionCore {
   private var saidFinished = false
   /// The peer said FINISHED: it opens no more flows, and its own have ended.
   private(set) var peerFinished = false
+  /// The peer itself said so: everything is with its programs.
+  private(set) var isConfirmed = false
 
   enum State {
     case connecting
@@ -164,6 +166,7 @@ final class SessionCore {
       open()
     case (.goodbye(let goodbye), .open): owner?.session(self, saidGoodbye: goodbye.reason)
     case (.finished, .open):
+      isConfirmed = true
       peerFinished = true
       owner?.sessionFinished(self)
     case (.unknown, _), (_, .ended): break
@@ -259,6 +262,8 @@ extension SessionCore: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
+    // A side closes with this code once both have finished; the word itself may have been lost.
+    if case .application(TunnelCode.drained, true, _) = error { isConfirmed = true }
     state = .ended
     disarmTimers()
     if let paths {

@@ -34,7 +34,6 @@ public struct SessionSettings: Sendable {
       applicationProtocols: [Self.applicationProtocol], transport: transport,
       acceptsConnections: acceptsConnections)
     settings.allowsKeyLog = allowsKeyLog
-    settings.resetKey = identity.deriveSecret("qtun stateless reset", context: "")
     return settings
   }
 

@@ -1,6 +1,6 @@
 internal import QuicTransport
 
-/// The sharing side, sans-I/O: lets sessions in and joins their flows to the target.
+/// The sharing side, sans-I/O: lets sessions in and joins their flows to the targets.
 final class ShareCore {
   private let endpoint: EndpointCore
   private let registry: PathRegistry
@@ -8,7 +8,7 @@ final class ShareCore {
   let carriers: CarrierListener
   private let loop: any EventLoop
   private let capability: SecretBytes
-  private let targets: [String: [SocketAddress]]
+  private let targets: [String: [StreamAddress]]
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
   private let onEvent: (TunnelEvent) -> Void
@@ -19,6 +19,8 @@ final class ShareCore {
   private var isDraining = false
   /// Called once, when the last session was finished while draining.
   private var drained: (() -> Void)?
+  /// The session that was open last was told that everything is with the peer's programs.
+  private(set) var isConfirmed = false
 
   private struct Admitted {
     let session: SessionCore
@@ -27,12 +29,12 @@ final class ShareCore {
   }
 
   /// - Parameters:
-  ///   - target: the addresses of the shared service, tried in order.
-  ///   - port: what the connecting side listens on unless told otherwise.
-  ///   - connect: opens a connection to one address of the target.
+  ///   - services: what is offered; `Service.countMax` at most, no name twice.
+  ///   - connect: opens a connection to one address of a target.
   init(
-    endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener, loop: any EventLoop, capability: SecretBytes,
-    target: [SocketAddress], port: UInt16, connect: @escaping IncomingFlow.Connect,
+    endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
+    loop: any EventLoop, capability: SecretBytes, services: [Service],
+    connect: @escaping IncomingFlow.Connect,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
@@ -40,8 +42,9 @@ final class ShareCore {
     self.carriers = carriers
     self.loop = loop
     self.capability = capability
-    targets = ["": target]
-    services = [ControlMessage.Service(name: "", port: port)]
+    precondition(services.count <= Service.countMax)
+    targets = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.streamAddresses) })
+    self.services = services.map(\.announcement)
     self.connect = connect
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
@@ -68,9 +71,9 @@ final class ShareCore {
     endDrainIfDone()
   }
 
-  /// Tries to reach the target; calls `completion` once with 0 or an `errno`.
-  func probeTarget(completion: @escaping (Int32) -> Void) {
-    guard let addresses = targets[""] else { return completion(0) }
+  /// Tries to reach the target of a service; calls `completion` once with 0 or an `errno`.
+  func probeTarget(of service: String, completion: @escaping (Int32) -> Void) {
+    guard let addresses = targets[service] else { return completion(0) }
     let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
     probe.run(completion)
   }
@@ -80,7 +83,9 @@ final class ShareCore {
     isDraining = true
     for admitted in sessions.values {
       for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-      admitted.session.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
+      let code =
+        admitted.session.isFinished ? TunnelCode.drained : TunnelCode.shuttingDown
+      admitted.session.close(code: code, reason: "the sharing side stopped")
     }
     endpoint.close(code: TunnelCode.shuttingDown, reason: "the sharing side stopped")
     carriers.close()
@@ -162,6 +167,7 @@ extension ShareCore: SessionOwner {
   }
 
   func sessionFinished(_ session: SessionCore) {
+    if session.isConfirmed { isConfirmed = true }
     if let admitted = sessions[ObjectIdentifier(session)] { finishIfIdle(admitted) }
     endDrainIfDone()
   }
@@ -177,6 +183,7 @@ extension ShareCore: SessionOwner {
 
   func session(_ session: SessionCore, ended error: QuicError) {
     guard let admitted = sessions[ObjectIdentifier(session)] else { return }
+    if session.isConfirmed { isConfirmed = true }
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
@@ -200,7 +207,7 @@ extension TunnelTotals {
     if case .targetRefused = report.ending { flowsRefused += 1 }
     switch report.ending {
     case .finished, .remoteReset, .localFailure: break
-    case .targetRefused, .targetUnreachable, .sessionLost, .rejected: flowsFailed += 1
+    case .targetRefused, .targetUnreachable, .targetBusy, .sessionLost, .rejected: flowsFailed += 1
     }
   }
 }

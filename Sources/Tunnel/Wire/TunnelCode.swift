@@ -11,6 +11,8 @@ enum TunnelCode {
   static let shuttingDown: UInt64 = 0x05
   /// Another address answered first; this connection is not needed.
   static let superfluous: UInt64 = 0x06
+  /// Both sides said FINISHED: everything is with the programs.
+  static let drained: UInt64 = 0x07
 
   // Stream
   /// The local connection was reset, or its program vanished.
@@ -22,4 +24,6 @@ enum TunnelCode {
   static let unknownService: UInt64 = 0x103
   static let malformedHeader: UInt64 = 0x104
   static let sessionEnding: UInt64 = 0x105
+  /// The service takes one flow and has it.
+  static let targetBusy: UInt64 = 0x106
 }

@@ -1,3 +1,5 @@
+internal import Tunnel
+
 /// Turns a command line into an `Invocation`, or into everything that is wrong with it.
 ///
 ///     words -> Tokenizer -> which command? -> does each option belong, is each value right?
@@ -75,7 +77,7 @@ extension CommandLineParser {
   /// For those who begin with what belongs behind the command.
   private func suggestedCommand(for word: String) -> String {
     if word.hasPrefix("qtun1") { return "did you mean `qtun connect TICKET`?" }
-    if (try? HostPort.parse(word, rule: .service)) != nil {
+    if (try? NamedPlace.parse(word, rule: .service)) != nil {
       return "did you mean `qtun share \(word)`?"
     }
     return "choose one of \(Grammar.commands.map(\.name).joined(separator: ", "))"
@@ -126,7 +128,13 @@ extension CommandLineParser {
 
   /// Matches the words with the arguments, checks each, and complains about missing and spare ones.
   private mutating func checkArguments(_ arguments: [ArgumentSpec], of command: CommandSpec) {
-    for (word, argument) in zip(words, arguments) {
+    var spare = words[min(words.count, arguments.count)...]
+    var pairs = Array(zip(words, arguments))
+    if let last = arguments.last, last.isRepeatable {
+      pairs += spare.map { ($0, last) }
+      spare = []
+    }
+    for (word, argument) in pairs {
       do throws(ValueProblem) {
         try argument.check(word.text)
       } catch {
@@ -139,7 +147,7 @@ extension CommandLineParser {
           cause: "\(argument.name) is missing",
           fix: "write `\(command.synopsis)`, such as `\(command.examples[0].line)`"))
     }
-    for word in words.dropFirst(arguments.count) {
+    for word in spare {
       complaints.append(
         Complaint(
           cause: "\(ValueProblem.shown(word.text)) is one word too many", fix: "leave it out"))
@@ -162,6 +170,7 @@ extension CommandLineParser {
     switch command.name {
     case "share": return bindShare(command)
     case "connect": return bindConnect(command)
+    case "pipe": return bindPipe(command)
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -177,10 +186,22 @@ extension CommandLineParser {
 
   private mutating func bindShare(_ command: CommandSpec) -> Invocation.Action? {
     checkArguments(command.arguments, of: command)
-    let session = sessionSettings()
-    guard let session, let target = argument(Grammar.target, at: 0) else { return nil }
+    let services = words.compactMap { try? Grammar.service.parser.parse($0.text) }
+    if let name = services.repeatedName {
+      complaints.append(
+        Complaint(
+          cause: name.isEmpty
+            ? "two services have no name" : "two services have the name \(name)",
+          fix: "give each a name of its own, such as web=3000 db=localhost:5432"))
+    }
+    if services.count > Service.countMax {
+      complaints.append(
+        Complaint(
+          cause: "there are \(services.count) services", fix: "share \(Service.countMax) at most"))
+    }
+    guard let session = sessionSettings() else { return nil }
     return .share(
-      ShareSettings(target: target, listen: value(of: Grammar.listen), session: session))
+      ShareSettings(services: services, listen: value(of: Grammar.listen), session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -203,17 +224,53 @@ extension CommandLineParser {
             + "set QTUN_TICKET"))
       return nil
     }
+    let listeners = words.compactMap { try? Grammar.localAddress.parser.parse($0.text) }
+    if let name = listeners.repeatedName {
+      complaints.append(
+        Complaint(
+          cause: name.isEmpty
+            ? "two addresses have no service in front"
+            : "the service \(name) is opened at two addresses",
+          fix: "write one address for each service, such as 8080 db=5432"))
+    }
     guard let session else { return nil }
-    let listen = argument(Grammar.localAddress, at: 0)
     return .connect(
       ConnectSettings(
-        ticket: ticket, listen: listen, carriers: value(of: Grammar.carrier) ?? .auto,
+        ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
         session: session))
   }
 
-  /// Whether a word can only be meant as an address: no ticket is a number or has a colon.
+  private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {
+    checkArguments(command.arguments, of: command)
+    guard let session = sessionSettings() else { return nil }
+    guard let word = words.first?.text else {
+      let role = PipeSettings.Role.waiting(
+        listen: value(of: Grammar.listen), ticketFile: value(of: Grammar.ticketFile))
+      if options.contains(where: { $0.spec.long == Grammar.carrier.spec.long }) {
+        complaints.append(
+          Complaint(
+            cause: "--carrier goes with a ticket only",
+            fix: "leave it out; the side that connects decides"))
+      }
+      return .pipe(PipeSettings(role: role, session: session))
+    }
+    for spec in [Grammar.listen.spec, Grammar.ticketFile.spec] {
+      guard options.contains(where: { $0.spec.long == spec.long }) else { continue }
+      complaints.append(
+        Complaint(
+          cause: "--\(spec.long) does not go with a ticket",
+          fix: "leave it out; it goes with the side that waits"))
+    }
+    let source: TicketSource = word == "-" ? .standardInput : .argument(word)
+    let carriers = value(of: Grammar.carrier) ?? .auto
+    return .pipe(PipeSettings(role: .connecting(source, carriers), session: session))
+  }
+
+  /// Whether a word can only be meant as an address: no ticket is a number or has a colon
+  /// or an equals sign.
   private func looksLikeAddress(_ word: String) -> Bool {
-    word.contains(":") || (!word.isEmpty && word.utf8.allSatisfy { (48...57).contains($0) })
+    word.contains(":") || word.contains("=")
+      || (!word.isEmpty && word.utf8.allSatisfy { (48...57).contains($0) })
   }
 
   private mutating func bindHelp() -> Invocation.Action? {
@@ -290,11 +347,5 @@ extension CommandLineParser {
     let given = options.last { $0.spec.long == option.spec.long }?.value
     let text = given ?? option.spec.environment.flatMap { environment[$0] }
     return text.flatMap { try? option.parser.parse($0) }
-  }
-
-  /// The argument at a place; nil where it is absent, or wrong and complained about already.
-  private func argument<Value>(_ argument: Argument<Value>, at index: Int) -> Value? {
-    guard words.indices.contains(index) else { return nil }
-    return try? argument.parser.parse(words[index].text)
   }
 }

@@ -13,10 +13,13 @@ struct CommandSpec: Sendable {
   /// Command lines to learn from, each with what it does; a test parses them all.
   let examples: [(line: String, meaning: String)]
 
-  /// The command with its arguments on one line, such as `qtun share [HOST:]PORT [options]`.
+  /// The command with its arguments on one line, such as `qtun share SERVICE... [options]`.
   var synopsis: String {
     var words = ["qtun", name]
-    words += arguments.map { $0.isOptional ? "[\($0.name)]" : $0.name }
+    words += arguments.map { argument in
+      let name = argument.isRepeatable ? "\(argument.name)..." : argument.name
+      return argument.isOptional ? "[\(name)]" : name
+    }
     if !options.isEmpty { words.append("[options]") }
     return words.joined(separator: " ")
   }

@@ -1,7 +1,7 @@
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, keygen, version, help]
+  static let commands = [share, connect, pipe, keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -68,6 +68,10 @@ extension Grammar {
     "insecure-keylog",
     help: "write the session's secrets to the file in SSLKEYLOGFILE; whoever reads it can "
       + "decrypt the session")
+  /// Where the ticket of a pipe goes.
+  static let ticketFile = Option(
+    "ticket-file", "FILE", .path, default: "standard error",
+    help: "file for the ticket, readable by its owner alone and removed at the end")
   /// Where a new key goes.
   static let out = Option(
     "out", short: "o", "FILE", .path, default: "the file that share and connect use",
@@ -85,20 +89,27 @@ extension Grammar {
 // MARK: - Arguments
 
 extension Grammar {
-  /// The service to offer.
-  static let target = Argument(
-    "[HOST:]PORT", .hostPort(.service),
-    help: "the TCP service to offer; HOST is localhost where it is left out")
+  /// A service to offer.
+  static let service = Argument(
+    "SERVICE", .namedPlace(.service), isRepeatable: true,
+    help: "what to offer: a TCP service as [HOST:]PORT, where HOST is localhost if it is left "
+      + "out, or a Unix socket as unix:PATH; NAME= in front tells several apart")
   /// The invitation.
   static let ticket = Argument(
     "TICKET|-", .text, isOptional: true,
     help: "the line that `qtun share` printed; `-` reads it from standard input, and where it is "
       + "left out the variable QTUN_TICKET holds it")
+  /// The invitation to a pipe.
+  static let pipeTicket = Argument(
+    "TICKET|-", .text, isOptional: true,
+    help: "the line that the other `qtun pipe` printed, or the ticket of a share; `-` takes the "
+      + "first line of standard input for it")
   /// The address to open.
   static let localAddress = Argument(
-    "LISTEN", .hostPort(.localListener), isOptional: true,
-    help: "the TCP address to open, as [ADDR:]PORT; ADDR is 127.0.0.1 and PORT the shared "
-      + "service's where they are left out, and port 0 takes a free one")
+    "LISTEN", .namedPlace(.localListener), isOptional: true, isRepeatable: true,
+    help: "the address to open a service at, as [ADDR:]PORT, where ADDR is 127.0.0.1 if it is "
+      + "left out and port 0 takes a free one, or as unix:PATH; NAME= in front says which "
+      + "service. Without any, all are opened at 127.0.0.1, at the ports that they are shared from")
   /// The page to show.
   static let topic = Argument(
     "TOPIC", .text, isOptional: true, help: "a command, or one of the topics that `qtun help` lists"
@@ -110,37 +121,59 @@ extension Grammar {
 extension Grammar {
   private static let share = CommandSpec(
     name: "share",
-    summary: "offer a TCP service to whoever holds the ticket",
+    summary: "offer services to whoever holds the ticket",
     description: [
       "Prints a ticket, the only line on standard output, and serves everyone who connects with "
         + "it until the command is ended.",
       "Ctrl-C or SIGTERM takes no new connections and finishes the open ones; a second signal "
         + "ends at once.",
     ],
-    arguments: [target.spec],
+    arguments: [service.spec],
     options: [listen.spec] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
       (
         "qtun share 192.168.1.20:22 --listen 4433", "offer another machine, await peers at UDP 4433"
       ),
+      ("qtun share web=3000 db=unix:/run/db.sock", "offer two services by name"),
     ])
 
   private static let connect = CommandSpec(
     name: "connect",
-    summary: "open a shared service on this machine",
+    summary: "open shared services on this machine",
     description: [
-      "Listens on a local TCP address; each connection to it comes out at the shared service. "
-        + "The peer must prove the identity that the ticket names."
+      "Listens on local addresses; each connection to one comes out at its shared service. The "
+        + "peer must prove the identity that the ticket names.",
+      "Prints one address per line, with the service's name in front where there are several (`-` "
+        + "for the one without a name).",
     ],
     arguments: [ticket.spec, localAddress.spec],
     options: [carrier.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),
+      ("qtun connect TICKET web=8080 db=unix:db.sock", "open two of several services"),
       (
         "qtun connect - 0.0.0.0:8080", "read the ticket from standard input, open it to the network"
       ),
+    ])
+
+  private static let pipe = CommandSpec(
+    name: "pipe",
+    summary: "join standard input and output to those of another machine",
+    description: [
+      "Without a ticket it prints one and waits for one peer; with a ticket it connects. Then "
+        + "what one side reads on standard input comes out at the other's standard output, both "
+        + "ways, byte by byte; an end of input arrives as an end of output.",
+      "Ends with 0 when both directions have ended and each side has written everything, with 9 "
+        + "when the pipe was cut off before. Standard output carries data alone: the ticket and, "
+        + "with --json, the results are on standard error.",
+    ],
+    arguments: [pipeTicket.spec],
+    options: [listen.spec, ticketFile.spec, carrier.spec] + sessionOptions,
+    examples: [
+      ("qtun pipe", "wait for a peer; behind `tar c site |` it sends a folder"),
+      ("qtun pipe TICKET", "join it; in front of `| tar x` it unpacks there"),
     ])
 
   private static let keygen = CommandSpec(

@@ -11,6 +11,8 @@ struct Invocation: Equatable, Sendable {
     case share(ShareSettings)
     /// Open a shared service.
     case connect(ConnectSettings)
+    /// Join standard input and output to a peer's.
+    case pipe(PipeSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -63,8 +65,8 @@ enum CongestionControl: String, CaseIterable, Sendable {
 
 /// What `qtun share` needs.
 struct ShareSettings: Equatable, Sendable {
-  /// The TCP service to offer.
-  let target: HostPort
+  /// What to offer, one or more, no name twice.
+  let services: [NamedPlace]
   /// The UDP address to await peers at; nil for every address and a free port.
   let listen: HostPort?
   /// The session's settings.
@@ -75,8 +77,9 @@ struct ShareSettings: Equatable, Sendable {
 struct ConnectSettings: Equatable, Sendable {
   /// Where the ticket is.
   let ticket: TicketSource
-  /// The TCP address to open; nil for 127.0.0.1 and the port that the ticket names.
-  let listen: HostPort?
+  /// Which services to open and where, no name twice; empty for all, at the ports that the sharing
+  /// side suggests.
+  let listeners: [NamedPlace]
   /// What may carry the session.
   let carriers: CarrierChoice
   /// The session's settings.
@@ -89,6 +92,23 @@ enum CarrierChoice: String, CaseIterable, Sendable {
   case auto
   case udp
   case tcp
+}
+
+/// What `qtun pipe` needs.
+struct PipeSettings: Equatable, Sendable {
+  /// Which end this is.
+  let role: Role
+  /// The session's settings.
+  let session: SessionSettings
+
+  /// One end of a pipe.
+  enum Role: Equatable, Sendable {
+    /// Make a ticket, for a file or for standard error, and wait for the peer at a UDP address; nil
+    /// for every address and a free port.
+    case waiting(listen: HostPort?, ticketFile: String?)
+    /// Dial, over what may carry the session.
+    case connecting(TicketSource, CarrierChoice)
+  }
 }
 
 /// Where a ticket comes from; it has not been looked into.

@@ -64,6 +64,8 @@ struct ArgumentSpec: Sendable {
   let name: String
   /// Whether it may be left out.
   let isOptional: Bool
+  /// Whether more words of its kind may follow; only the last one of a command can.
+  let isRepeatable: Bool
   /// One sentence for the help page.
   let help: String
   /// Whether a word can be it.
@@ -78,10 +80,13 @@ struct Argument<Value: Sendable>: Sendable {
   let parser: ValueParser<Value>
 
   /// Creates an argument.
-  init(_ name: String, _ parser: ValueParser<Value>, isOptional: Bool = false, help: String) {
+  init(
+    _ name: String, _ parser: ValueParser<Value>, isOptional: Bool = false,
+    isRepeatable: Bool = false, help: String
+  ) {
     self.parser = parser
     spec = ArgumentSpec(
-      name: name, isOptional: isOptional, help: help,
+      name: name, isOptional: isOptional, isRepeatable: isRepeatable, help: help,
       check: { (text) throws(ValueProblem) in _ = try parser.parse(text) })
   }
 }

@@ -27,6 +27,13 @@ extension ValueParser where Value == HostPort {
   }
 }
 
+extension ValueParser where Value == NamedPlace {
+  /// A place, perhaps with a name in front.
+  static func namedPlace(_ rule: HostPort.Rule) -> ValueParser {
+    ValueParser { (text) throws(ValueProblem) in try NamedPlace.parse(text, rule: rule) }
+  }
+}
+
 extension ValueParser where Value: RawRepresentable<String> & CaseIterable {
   /// One of the words that an enumeration lists.
   static var choice: ValueParser {

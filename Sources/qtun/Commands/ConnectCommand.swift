@@ -1,7 +1,7 @@
 internal import QuicTransport
 internal import Tunnel
 
-/// `qtun connect`: opens a shared service on a local port until it is told to stop.
+/// `qtun connect`: opens shared services on local addresses until it is told to stop.
 struct ConnectCommand: Sendable {
   private let configuration: Link.Configuration
 
@@ -9,19 +9,19 @@ struct ConnectCommand: Sendable {
   init(settings: ConnectSettings, global: GlobalSettings, console: Console) throws(Failure) {
     let ticket = try Self.readTicket(settings.ticket)
     let identity = try settings.session.loadIdentity(console: console, global: global)
-    let listen =
-      try settings.listen?.localAddress() ?? SocketAddress.loopbackIPv4.with(port: ticket.port)
+    var choices: [Opening.Choice] = []
+    for listener in settings.listeners { choices.append(try listener.choice()) }
     configuration = Link.Configuration(
-      identity: identity, ticket: ticket, listenAddress: listen, session: settings.session.tunnel,
-      carriers: settings.carriers.policy)
+      identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
+      session: settings.session.tunnel, carriers: settings.carriers.policy)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
-    guard let link = try await open(run) else {
+    guard let link = try await run.openLink(configuration, onEvent: { _ in }) else {
       try await run.summarize(TunnelTotals())
       return .ok
     }
-    try announce(link, run)
+    try announce(await link.services, run)
     await run.showStatus { await link.statistics }
     Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
     var lost: TunnelError?
@@ -30,7 +30,7 @@ struct ConnectCommand: Sendable {
       run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
       await link.drain(within: LoopRun.drainGrace)
     case .over(let error): lost = error
-    case .dialled: break
+    case .dialled, .flowEnded: break
     }
     let totals = await link.statistics
     await link.close()
@@ -40,43 +40,32 @@ struct ConnectCommand: Sendable {
     return allRefused ? .targetRefused : .ok
   }
 
-  /// Dials until the session is open; nil when a signal came first.
-  private func open(_ run: LoopRun) async throws(Failure) -> Link? {
-    let dialling = Task(executorPreference: run.loop) { [configuration] in
-      defer { run.note(.dialled) }
-      do throws(TunnelError) {
-        let link = try await Link.open(configuration, loop: run.loop) { [weak run] event in
-          run?.report(event)
-        }
-        return Result<Link, TunnelError>.success(link)
-      } catch {
-        return .failure(error)
+  private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
+    for service in services {
+      let address = service.address.description
+      // `-` is no name, and keeps the columns for awk(1) and the like.
+      let name = service.name.isEmpty ? "-" : service.name
+      if services.count > 1 || !service.name.isEmpty {
+        run.log.info("listening", .service(name), .address(address))
+      } else {
+        run.log.info("listening", .address(address))
       }
-    }
-    if case .signal(let signal) = await run.nextWakeup() {
-      run.log.info("stopping", .signal(signal), .cause("no session is open yet"))
-      return nil
-    }
-    do throws(TunnelError) {
-      return try await dialling.value.get()
-    } catch {
-      throw Failure(error)
+      guard run.settings.isJSON else {
+        try StandardOutput.writeLine(services.count > 1 ? "\(name) \(address)" : address)
+        continue
+      }
+      var writer = JSONWriter()
+      writer.object { result in
+        result.member("event", "listening")
+        result.member("service", service.name)
+        result.member("address", address)
+      }
+      try StandardOutput.writeLine(writer.text)
     }
   }
 
-  private func announce(_ link: Link, _ run: LoopRun) throws(Failure) {
-    let address = link.localAddress.description
-    run.log.info("listening", .address(address))
-    guard run.settings.isJSON else { return try StandardOutput.writeLine(address) }
-    var writer = JSONWriter()
-    writer.object { result in
-      result.member("event", "listening")
-      result.member("address", address)
-    }
-    try StandardOutput.writeLine(writer.text)
-  }
-
-  private static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {
+  /// Takes the ticket from where the command line says.
+  static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {
     let text: String
     switch source {
     case .argument(let word), .environment(let word): text = word

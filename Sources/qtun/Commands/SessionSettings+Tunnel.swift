@@ -23,6 +23,25 @@ extension SessionSettings {
   }
 }
 
+extension NamedPlace {
+  /// The service to share, its host looked up. Blocks while it asks.
+  func resolve() throws(Failure) -> Service {
+    switch place {
+    case .tcp(let address): Service(name: name ?? "", target: .tcp(try address.resolve()))
+    case .unix(let path): Service(name: name ?? "", target: .unix(path: path))
+    }
+  }
+
+  /// Where to open which service.
+  func choice() throws(Failure) -> Opening.Choice {
+    switch place {
+    case .tcp(let address):
+      Opening.Choice(name: name, address: .tcp(try address.localAddress()))
+    case .unix(let path): Opening.Choice(name: name, address: .unix(path: path))
+    }
+  }
+}
+
 extension HostPort {
   /// The addresses behind it, at most as many as are worth trying. Blocks while it asks.
   func resolve() throws(Failure) -> [SocketAddress] {

@@ -6,7 +6,7 @@ struct ShareCommand: Sendable {
   private let settings: ShareSettings
   private let configuration: Share.Configuration
 
-  /// Reads the identity and looks the target up, before anything is started.
+  /// Reads the identity and looks the targets up, before anything is started.
   init(settings: ShareSettings, global: GlobalSettings, console: Console) throws(Failure) {
     self.settings = settings
     let identity = try settings.session.loadIdentity(console: console, global: global)
@@ -15,10 +15,13 @@ struct ShareCommand: Sendable {
     let capability =
       listen.port == 0
       ? Ticket.makeCapability()
-      : Ticket.makeCapability(of: identity, service: settings.target.description)
+      : Ticket.makeCapability(
+        of: identity, service: settings.services.map(\.description).joined(separator: " "))
+    var services: [Service] = []
+    for service in settings.services { services.append(try service.resolve()) }
     configuration = Share.Configuration(
-      identity: identity, target: try settings.target.resolve(), listenAddress: listen,
-      capability: capability, session: settings.session.tunnel)
+      identity: identity, services: services, listenAddress: listen, capability: capability,
+      session: settings.session.tunnel)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
@@ -31,7 +34,7 @@ struct ShareCommand: Sendable {
       throw Failure(error)
     }
     try announce(share, run)
-    await warnIfNothingListens(share, run)
+    for service in settings.services { await warnIfNothingListens(service, share, run) }
     await run.showStatus { await share.statistics }
     if case .signal(let signal) = await run.nextWakeup() {
       run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
@@ -45,8 +48,9 @@ struct ShareCommand: Sendable {
 
   private func announce(_ share: Share, _ run: LoopRun) throws(Failure) {
     let ticket = share.ticket.text
+    let targets = settings.services.map(\.description).joined(separator: " ")
     run.log.info(
-      "sharing", .target(settings.target.description), .address(share.localAddress.description),
+      "sharing", .target(targets), .address(share.localAddress.description),
       .identity(share.ticket.identity.description))
     if run.settings.logFormat == .text, !run.settings.isQuiet {
       run.console.printLine("on the other machine run:\n\n  qtun connect \(ticket)\n")
@@ -57,17 +61,19 @@ struct ShareCommand: Sendable {
       result.member("event", "ticket")
       result.member("ticket", ticket)
       result.member("identity", share.ticket.identity.description)
-      result.member("target", settings.target.description)
+      result.member("target", targets)
       result.member("address", share.localAddress.description)
     }
     try StandardOutput.writeLine(writer.text)
   }
 
-  private func warnIfNothingListens(_ share: Share, _ run: LoopRun) async {
-    let code = await share.probeTarget()
+  private func warnIfNothingListens(
+    _ service: NamedPlace, _ share: Share, _ run: LoopRun
+  ) async {
+    let code = await share.probeTarget(of: service.name ?? "")
     guard code != 0 else { return }
     run.log.warning(
-      "shared service does not answer yet", .target(settings.target.description),
+      "shared service does not answer yet", .target(service.description),
       .cause(Failure.systemMessage(code)), .fix("start it; connections are passed on from then on"))
   }
 }

@@ -41,6 +41,8 @@ enum Describe {
           + (code.map { ": \(Failure.systemMessage($0))" } ?? ""),
         "check the address after `qtun share` from the sharing side"
       )
+    case .targetBusy:
+      ("the other end of the pipe is taken", "start another `qtun pipe` there")
     case .sessionLost: ("the session ended first", "see why the session ended, above")
     case .rejected:
       ("the sharing side does not know this service", "use the same version of qtun on both sides")
@@ -64,6 +66,17 @@ extension Failure {
     switch error {
     case .cannotBind(let address, let reason):
       self = .cannotBind(HostPort(address), errno: reason.code)
+    case .cannotListen(let service, let reason):
+      self = .cannotListen(service, errno: reason.code)
+    case .unknownService(let name, let offered):
+      let list = offered.map { $0.isEmpty ? "one without a name" : $0 }.joined(separator: ", ")
+      let first = offered.first { !$0.isEmpty } ?? "NAME"
+      self.init(
+        .configuration,
+        name.isEmpty
+          ? "the share has several services and none without a name; it has \(list)"
+          : "the share has no service \(name); it has \(list)",
+        fix: "write one of these names, such as \(first)=8080, or none to open all of them")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

@@ -38,6 +38,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case presented
   /// A round-trip time.
   case rtt
+  /// The name of a shared service.
+  case service
   /// The number of a session within this run.
   case session
   /// A signal's name.
@@ -84,6 +86,8 @@ extension LogField {
   static func peer(_ text: String) -> LogField { LogField(.peer, text) }
   /// A round-trip time.
   static func rtt(_ time: Duration) -> LogField { LogField(.rtt, .time(time)) }
+  /// The name of a shared service.
+  static func service(_ name: String) -> LogField { LogField(.service, name) }
   /// A signal.
   static func signal(_ signal: StopSignal) -> LogField { LogField(.signal, signal.name) }
   /// The service behind a share.

@@ -42,8 +42,9 @@ struct CommandLineParserTests {
   @Test("share takes a port and fills in the rest")
   func shareDefaults() throws {
     let session = SessionSettings(identityFile: "/home/u/.config/qtun/identity")
-    let target = HostPort(host: .name("localhost"), port: 3000)
-    let expected = ShareSettings(target: target, listen: nil, session: session)
+    let place = Place.tcp(HostPort(host: .name("localhost"), port: 3000))
+    let expected = ShareSettings(
+      services: [NamedPlace(name: nil, place: place)], listen: nil, session: session)
     #expect(
       try parse("share 3000") == Invocation(settings: GlobalSettings(), action: .share(expected)))
     #expect(session.congestion == .cubic)
@@ -59,8 +60,9 @@ struct CommandLineParserTests {
     let variables = Self.home.merging(["SSLKEYLOGFILE": "/tmp/keys"]) { $1 }
     let session = SessionSettings(
       identityFile: "/k", congestion: .bbr, idleTimeout: .seconds(120), keylogFile: "/tmp/keys")
+    let place = Place.tcp(HostPort(host: .name("db"), port: 5432))
     let expected = ShareSettings(
-      target: HostPort(host: .name("db"), port: 5432),
+      services: [NamedPlace(name: nil, place: place)],
       listen: HostPort(host: .ipv4("192.0.2.1"), port: 4433), session: session)
     let settings = GlobalSettings(
       logLevel: .trace, isQuiet: false, logFormat: .json, isJSON: true)
@@ -77,19 +79,69 @@ struct CommandLineParserTests {
         == ["--insecure-keylog is given, but SSLKEYLOGFILE is not set"])
   }
 
+  @Test("share takes several services by name, and no name twice")
+  func services() throws {
+    guard case .share(let settings) = try parse("share web=3000 db=unix:/run/a=b 22").action else {
+      throw WrongAction()
+    }
+    #expect(settings.services.map(\.name) == ["web", "db", nil])
+    #expect(
+      settings.services.map(\.description) == [
+        "web=localhost:3000", "db=unix:/run/a=b", "localhost:22",
+      ]
+    )
+    #expect(causes("share a=1 a=2") == ["two services have the name a"])
+    #expect(causes("share 1 2") == ["two services have no name"])
+    let many = (1...65).map { "s\($0)=\($0)" }.joined(separator: " ")
+    #expect(causes("share \(many)") == ["there are 65 services"])
+    #expect(causes("share") == ["SERVICE is missing"])
+  }
+
+  // MARK: pipe
+
+  @Test("pipe waits without a ticket and connects with one")
+  func pipe() throws {
+    func role(_ line: String) throws -> PipeSettings.Role {
+      guard case .pipe(let settings) = try parse(line).action else { throw WrongAction() }
+      return settings.role
+    }
+    let port = HostPort(host: .ipv6("::"), port: 4433)
+    #expect(try role("pipe") == .waiting(listen: nil, ticketFile: nil))
+    #expect(
+      try role("pipe --listen 4433 --ticket-file t") == .waiting(listen: port, ticketFile: "t"))
+    #expect(try role("pipe qtun1abc") == .connecting(.argument("qtun1abc"), .auto))
+    #expect(try role("pipe - --carrier tcp") == .connecting(.standardInput, .tcp))
+    #expect(causes("pipe --carrier udp") == ["--carrier goes with a ticket only"])
+    #expect(
+      causes("pipe T --listen 1 --ticket-file t")
+        == ["--listen does not go with a ticket", "--ticket-file does not go with a ticket"])
+  }
+
   // MARK: connect
+
+  @Test("connect takes an address for each service that it names")
+  func chosenServices() throws {
+    let settings = try connectSettings("connect qtun1abc 8080 db=unix:d.sock web=0.0.0.0:0")
+    #expect(
+      settings.listeners.map(\.description)
+        == ["127.0.0.1:8080", "db=unix:d.sock", "web=0.0.0.0:0"])
+    let held = Self.home.merging(["QTUN_TICKET": "qtun1held"]) { $1 }
+    #expect(try connectSettings("connect web=80", held).listeners.count == 1)
+    #expect(causes("connect T a=1 a=2") == ["the service a is opened at two addresses"])
+  }
 
   @Test("connect takes the ticket from the command line, standard input or the environment")
   func ticketSources() throws {
     let held = Self.home.merging(["QTUN_TICKET": "qtun1held"]) { $1 }
-    let port = HostPort(host: .ipv4("127.0.0.1"), port: 8080)
+    let place = Place.tcp(HostPort(host: .ipv4("127.0.0.1"), port: 8080))
+    let port = [NamedPlace(name: nil, place: place)]
     #expect(try connectSettings("connect qtun1abc").ticket == .argument("qtun1abc"))
-    #expect(try connectSettings("connect qtun1abc").listen == nil)
+    #expect(try connectSettings("connect qtun1abc").listeners.isEmpty)
     #expect(try connectSettings("connect - 8080").ticket == .standardInput)
-    #expect(try connectSettings("connect - 8080").listen == port)
+    #expect(try connectSettings("connect - 8080").listeners == port)
     #expect(try connectSettings("connect", held).ticket == .environment("qtun1held"))
     #expect(try connectSettings("connect 8080", held).ticket == .environment("qtun1held"))
-    #expect(try connectSettings("connect 8080", held).listen == port)
+    #expect(try connectSettings("connect 8080", held).listeners == port)
     #expect(try connectSettings("connect qtun1abc", held).ticket == .argument("qtun1abc"))
   }
 
@@ -103,9 +155,9 @@ struct CommandLineParserTests {
   @Test("connect checks the address behind the ticket")
   func listenAddress() {
     #expect(causes("connect T 70000") == ["LISTEN: \"70000\" is out of the range of ports"])
-    #expect(causes("connect T 1 2") == ["\"2\" is one word too many"])
+    #expect(causes("connect T 1 2") == ["two addresses have no service in front"])
     let held = Self.home.merging(["QTUN_TICKET": "T"]) { $1 }
-    #expect(causes("connect 1 2", held) == ["\"2\" is one word too many"])
+    #expect(causes("connect 1 2", held) == ["two addresses have no service in front"])
   }
 
   // MARK: identity
@@ -192,8 +244,8 @@ struct CommandLineParserTests {
         "--congestion: \"x\" is not a choice",
         "--force does not go with `qtun share`",
         "--verbose and --quiet contradict each other",
-        "[HOST:]PORT: \"abc\" has no port",
-        "\"extra\" is one word too many",
+        "SERVICE: \"abc\" has no port",
+        "SERVICE: \"extra\" has no port",
       ])
     #expect(all.allSatisfy { !$0.fix.isEmpty })
     #expect(all[0].fix == "did you mean --listen?")
@@ -204,7 +256,7 @@ struct CommandLineParserTests {
     arguments: [
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
-      ("bogus", "choose one of share, connect, keygen, version, help"),
+      ("bogus", "choose one of share, connect, pipe, keygen, version, help"),
     ])
   func notACommand(line: String, fix: String) {
     #expect(complaints(line).map(\.fix) == [fix])

@@ -45,10 +45,13 @@ struct HelpPageTests {
   func commands() {
     #expect(
       HelpTopic.commands.text == """
-          qtun share [HOST:]PORT [options]
-                                 offer a TCP service to whoever holds the ticket
-          qtun connect [TICKET|-] [LISTEN] [options]
-                                 open a shared service on this machine
+          qtun share SERVICE... [options]
+                                 offer services to whoever holds the ticket
+          qtun connect [TICKET|-] [LISTEN...] [options]
+                                 open shared services on this machine
+          qtun pipe [TICKET|-] [options]
+                                 join standard input and output to those of another
+                                 machine
           qtun keygen [options]  make an identity
           qtun version           print the versions of qtun, its protocol and its
                                  libraries
@@ -61,8 +64,8 @@ struct HelpPageTests {
     #expect(
       HelpPage.shortUsage == """
         usage:
-          qtun share [HOST:]PORT [options]
-          qtun connect [TICKET|-] [LISTEN] [options]
+          qtun share SERVICE... [options]
+          qtun connect [TICKET|-] [LISTEN...] [options]
         `qtun help` lists all commands
         """)
   }

@@ -16,7 +16,7 @@ struct UsageErrorTests {
         qtun: 1 problem on the command line
           "--lisen" is not an option
             fix: did you mean --listen?
-        usage: qtun share [HOST:]PORT [options]
+        usage: qtun share SERVICE... [options]
         `qtun help share` explains every option
         """)
   }

@@ -90,6 +90,27 @@ struct QuicEndpointTests {
     }
   }
 
+  @Test("streams that are let go make room for others, unread or half written")
+  func abandoned() throws {
+    let stage = Stage()
+    try stage.run {
+      let (near, far, keep) = try await stage.connected {
+        $0.transport.bidirectionalStreamsMax = 2
+      }
+      for round in 0..<10 {
+        let stream = try await near.openStream()
+        try await stream.write([UInt8](repeating: 1, count: 1_000))
+        if round % 2 == 0 { await stream.finish() }
+        _ = try await far.acceptStream()
+        await stage.pause(.milliseconds(100))
+        if round % 2 == 0 {
+          await #expect(throws: StreamError.reset(code: 0)) { try await stream.read(upTo: 1) }
+        }
+      }
+      withExtendedLifetime(keep) {}
+    }
+  }
+
   /// 30 flows at once, each 100 000 bytes there and back; returns what to compare.
   private func busy(seed: UInt64) throws -> (TraceHash, Duration) {
     let stage = Stage(seed: seed) {

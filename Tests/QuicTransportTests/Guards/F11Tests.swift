@@ -53,6 +53,22 @@ struct F11Tests {
     #expect(try world.connect().client.isReady)
   }
 
+  @Test("Version Negotiation from a stranger is dropped, whatever its connection IDs' length")
+  func versionNegotiation() throws {
+    let world = try world()
+    let (client, server) = try world.connect()
+    // RFC 8999 §6 allows IDs of up to 255 bytes; the decoder checks them in known versions only.
+    let datagrams = [0, 8, 20, 21, 64, 255].flatMap { count in
+      [count + 7 + 20, 1_200].map { size in
+        let start: [UInt8] = [0x80, 0, 0, 0, 0, UInt8(count)]
+        return start + [UInt8](repeating: 0, count: size - start.count)
+      }
+    }
+    #expect(attack(world, datagrams).isEmpty)
+    #expect(world.server.connectionCount == 1 && world.client.connectionCount == 1)
+    #expect(!client.isClosed && !server.isClosed)
+  }
+
   @Test("64 KB datagrams of every first byte do no harm")
   func huge() throws {
     let world = try world()

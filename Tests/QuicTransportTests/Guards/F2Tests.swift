@@ -1,6 +1,7 @@
 import Simulation
 import Testing
 
+import CNgtcp2
 @testable import QuicTransport
 
 /// A NEW_CONNECTION_ID in a 1-RTT packet that reaches a client before its handshake is done aborts
@@ -37,6 +38,33 @@ struct F2Tests {
     #expect(early > 0, "the server sent no 1-RTT packet early: nothing was tested")
     #expect(client.opened.first?.received == 3)
     #expect(client.readyAt == SimLoop.start + .milliseconds(10))
+  }
+
+  @Test("1-RTT packets wait as well while pacing keeps a client from answering the handshake")
+  func paced() throws {
+    // The server's flight is back 20 us after the Initial, which is paced for 80.
+    let world = try World { $0.link.latency = .microseconds(10) }
+    writeEarly([1, 2, 3], in: world)
+    let client = try world.dial()
+    client.onReady = { _ = $0.updateKeys() }
+    world.loop.run(for: .microseconds(30))
+    let connection = try #require(client.connection)
+    #expect(ngtcp2_conn_get_handshake_completed(connection.handle) != 0)
+    #expect(!connection.hasLeftHandshake && !connection.earlyGuard.held.isEmpty)
+    world.wait(.milliseconds(1)) { client.opened.first?.received == 3 }
+    #expect(connection.earlyGuard.held.isEmpty)
+  }
+
+  @Test("a long header that announces no bytes does not hide the 1-RTT packet behind it")
+  func emptyLongHeader() {
+    // ngtcp2 skips an Initial or a Handshake packet that it has no key for, and reads on.
+    for first in [UInt8(0xc0), 0xe0] {
+      let token: [UInt8] = first == 0xc0 ? [0] : []
+      let header: [UInt8] = [first, 0, 0, 0, 1, 0, 0] + token + [0]
+      let datagram = header + [0x40] + [UInt8](repeating: 7, count: 40)
+      let length = datagram.withUnsafeBytes { EarlyPacketGuard.longHeaderLength($0) }
+      #expect(length == header.count)
+    }
   }
 
   @Test("1-RTT packets that overtake the handshake are held and replayed")

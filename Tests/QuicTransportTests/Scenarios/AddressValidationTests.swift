@@ -108,6 +108,34 @@ struct AddressValidationTests {
     world.wait(.seconds(30)) { world.server.connectionCount <= 1 }
   }
 
+  @Test("a handshake that failed counts as unfinished until the server has forgotten it")
+  func failedHandshakes() throws {
+    let world = try World {
+      $0.server.handshakesMax = 5
+      $0.client.applicationProtocols = ["other/1"]
+    }
+    let flood = try (0..<20).map { _ in try world.dial() }
+    world.loop.run(for: .milliseconds(50))
+    #expect(flood.filter(\.isClosed).count == 5)
+    #expect(world.server.connectionCount == 5)
+    world.wait { world.server.connectionCount == 0 && flood.allSatisfy(\.isClosed) }
+    // All of them were forgotten: there is room for five again.
+    let more = try (0..<20).map { _ in try world.dial() }
+    world.loop.run(for: .milliseconds(50))
+    #expect(more.filter(\.isClosed).count == 5)
+  }
+
+  @Test("an Initial to an ID that is too short is dropped, whatever token it carries")
+  func shortDestination() throws {
+    let world = try World()
+    let start: [UInt8] = [0xc0, 0, 0, 0, 1, 0, 0, 4, 1, 2, 3, 4, 0x44, 0x00]
+    let initial = start + [UInt8](repeating: 9, count: 1_200 - start.count)
+    world.network.inject(
+      initial, from: .otherHost.with(port: 7_777), to: world.serverSocket.localAddress)
+    world.loop.run(for: .milliseconds(50))
+    #expect(world.accepted.isEmpty)
+  }
+
   @Test("before the client's address is proven the server sends at most three times what it got")
   func amplification() throws {
     let world = try World()

@@ -1,4 +1,4 @@
-import QuicTransport
+@testable import QuicTransport
 import Simulation
 import Testing
 
@@ -48,6 +48,19 @@ struct DatagramTests {
     #expect(server.datagrams == [[0], [1], [2], [3]])
     try client.connection?.sendDatagram([9])
     world.wait { server.datagrams.last == [9] }
+  }
+
+  @Test("a queue that never drains grows with what it holds, not with what passed through it")
+  func queueMemory() throws {
+    var queue = DatagramQueue()
+    queue.append([0])
+    for number in 1...10_000 {
+      queue.append([UInt8(truncatingIfNeeded: number)])
+      queue.removeFirst()
+      #expect(queue.first == [UInt8(truncatingIfNeeded: number)] && queue.count == 1)
+    }
+    let places = Mirror(reflecting: queue).descendant("items") as? [[UInt8]]
+    #expect(try #require(places).count < 200)
   }
 
   @Test("a peer that takes none is not sent any")

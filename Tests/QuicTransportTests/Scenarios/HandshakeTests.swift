@@ -4,6 +4,15 @@ import Testing
 
 @Suite("Handshake")
 struct HandshakeTests {
+  @Test("a target without an identity is not dialled: anybody could answer")
+  func noExpectation() throws {
+    let world = try World()
+    let target = ConnectTarget(
+      address: world.serverSocket.localAddress, expectedPeer: nil, serverName: "name")
+    #expect(throws: QuicError.self) { try world.dial(target) }
+    #expect(world.client.connectionCount == 0)
+  }
+
   @Test("takes exactly one round trip on the client and one and a half on the server")
   func virtualTime() throws {
     let world = try World { $0.link = LinkSettings(latency: .milliseconds(5)) }

@@ -60,6 +60,16 @@ struct LifetimeTests {
     #expect(server.error == .application(code: 42, isRemote: true, reason: "grüße"))
   }
 
+  @Test("a reason too long for one packet is cut between two characters, and arrives")
+  func longReason() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    client.connection?.close(code: 42, reason: "x" + String(repeating: "ü", count: 5_000))
+    world.wait(.seconds(1)) { server.isClosed }
+    let cut = "x" + String(repeating: "ü", count: 255)
+    #expect(server.error == .application(code: 42, isRemote: true, reason: cut))
+  }
+
   @Test("a close packet that was lost is repeated when the peer goes on talking")
   func lostClose() throws {
     let world = try World()
@@ -113,6 +123,31 @@ struct LifetimeTests {
     let world = try World()
     world.server.close(code: 0, reason: "")
     #expect(world.server.localAddresses.isEmpty)
+  }
+
+  @Test("an endpoint that nobody holds any more releases its socket when it has closed")
+  func releasedWhileClosing() throws {
+    let world = try World()
+    let socket = world.network.bind(.otherHost)
+    var endpoint: EndpointCore? = try EndpointCore(
+      loop: world.loop, settings: World.settings(.fixture(3), acceptsConnections: false))
+    endpoint?.add(socket)
+    let probe = ConnectionProbe(loop: world.loop)
+    let target = ConnectTarget(
+      address: world.serverSocket.localAddress,
+      expectedPeer: World.serverIdentity.publicKey, serverName: nil)
+    _ = try endpoint?.connect(to: target, delegate: probe)
+    world.wait { probe.isReady }
+    endpoint?.close(code: 0, reason: "")
+    weak let closing = endpoint
+    endpoint = nil
+    world.wait { probe.isClosed }
+    world.loop.run(for: .seconds(5))
+    #expect(closing == nil)
+    let delivered = world.network.deliveredCount
+    world.network.inject([1], from: .clientHost, to: socket.localAddress)
+    world.loop.run(for: .seconds(1))
+    #expect(world.network.deliveredCount == delivered, "the socket is still bound")
   }
 
   @Test("a closed endpoint accepts nobody")

@@ -51,6 +51,31 @@ struct ResumptionTests {
     }
   }
 
+  @Test("nothing is heard of a resumed identity that lost its place", arguments: [true, false])
+  func revokedInHaste(closes: Bool) throws {
+    let world = try world()
+    try connectAndClose(world)
+    world.server.acceptsPeer = { _ in false }
+    // The end of the handshake and everything after it reach the server at once.
+    let link = world.network.link(from: .clientHost, to: .serverHost)
+    let late = SimLoop.start + .seconds(3)
+    world.network.onSend = { _ in link.settings.latency = late - world.loop.now }
+    let client = try world.dial()
+    client.onReady = { connection in
+      let stream = try? connection.openStream(unidirectional: true)
+      try? stream?.write([1, 2, 3])
+      try? connection.sendDatagram([4])
+      if closes {
+        world.loop.after(.microseconds(1)) { connection.close(code: 0, reason: "") }
+      }
+    }
+    world.loop.run(for: .seconds(10))
+    let server = try #require(world.accepted.last)
+    #expect(client.isReady && world.accepted.count == 2)
+    #expect(server.readyAt == nil && server.isClosed)
+    #expect(server.opened.isEmpty && server.datagrams.isEmpty)
+  }
+
   @Test("a ticket of an earlier server run leads to a full handshake")
   func foreignTicket() throws {
     let world = try world()

@@ -110,7 +110,10 @@ struct StreamTests {
     #expect(
       server.opened[0].closeError == .application(code: 3, isRemote: false, reason: "enough"))
     #expect(throws: StreamError.connectionLost(remote)) { try near.stream.write([1]) }
-    #expect(throws: StreamError.self) { try client.open() }
+    #expect(throws: StreamError.connectionLost(remote)) { try client.open() }
+    #expect(throws: DatagramError.connectionLost(remote)) {
+      try client.connection?.sendDatagram([1])
+    }
   }
 
   @Test("a stream beyond the peer's limit is refused until the peer is done with an earlier one")
@@ -133,6 +136,23 @@ struct StreamTests {
     world.wait { client.allowances == allowed + 1 }
     _ = try client.open()
     #expect(throws: StreamError.limitReached) { try client.open() }
+  }
+
+  @Test("a closed stream whose unread bytes are given up makes room for another")
+  func abandonedAfterClose() throws {
+    let world = try World { $0.server.transport.bidirectionalStreamsMax = 1 }
+    let (client, server) = try world.connect()
+    server.onOpened = { $0.reads = false }
+    for round in 0..<5 {
+      let near = try client.open()
+      near.send(500, of: Pattern(seed: 1), finishing: true)
+      world.wait { server.opened.count == round + 1 }
+      server.opened[round].stream.finish()
+      world.wait { near.isClosed && server.opened[round].isClosed }
+      server.opened[round].stream.stopReceiving(code: 1)
+      let allowed = client.allowances
+      world.wait(.seconds(1)) { client.allowances == allowed + 1 }
+    }
   }
 
   @Test("a message on a fresh stream overtakes bulk that waits for the link")

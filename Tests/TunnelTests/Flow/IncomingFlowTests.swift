@@ -187,7 +187,9 @@ struct IncomingFlowTests {
     let client: RawPeer
 
     init(targets: [SocketAddress] = [SimTargets.web]) throws {
-      let world = try TunnelWorld { $0.target = targets }
+      let world = try TunnelWorld {
+        $0.services = [Service(name: "", target: .tcp(targets))]
+      }
       client = try RawPeer(
         loop: world.loop, socket: world.network.bind(.otherHost), identity: .fixture(3),
         acceptsConnections: false)

@@ -57,7 +57,8 @@ struct TargetProbeTests {
     var results: [Int32] = []
     weak var released: TargetProbe?
     do {
-      let probe = TargetProbe(addresses: addresses, loop: loop, connect: targets.connect)
+      let probe = TargetProbe(
+        addresses: addresses.map(StreamAddress.tcp), loop: loop, connect: targets.connect)
       released = probe
       probe.run { results.append($0) }
     }

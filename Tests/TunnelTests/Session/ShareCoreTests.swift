@@ -173,10 +173,10 @@ struct ShareCoreTests {
   func probe() throws {
     let world = try TunnelWorld()
     var results: [Int32] = []
-    world.share.probeTarget { results.append($0) }
+    world.share.probeTarget(of: "") { results.append($0) }
     world.wait { results == [0] }
     world.targets.behaviours[SimTargets.web] = .refuses(ECONNREFUSED)
-    world.share.probeTarget { results.append($0) }
+    world.share.probeTarget(of: "") { results.append($0) }
     world.wait { results == [0, ECONNREFUSED] }
   }
 }

@@ -39,7 +39,14 @@ final class SimTargets {
     self.loop = loop
   }
 
-  func connect(_ address: SocketAddress) throws(RuntimeError) -> any StreamSocket {
+  func connect(_ address: StreamAddress) throws(RuntimeError) -> any StreamSocket {
+    switch address {
+    case .tcp(let address): try connect(address)
+    case .unix, .streams: throw .system("connect", ENOENT)
+    }
+  }
+
+  private func connect(_ address: SocketAddress) throws(RuntimeError) -> any StreamSocket {
     attempts.append(address)
     switch behaviours[address] ?? .accepts {
     case .accepts:

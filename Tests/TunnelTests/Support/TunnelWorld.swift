@@ -39,7 +39,7 @@ final class TunnelWorld {
     var addresses: [SocketAddress]?
     var ticketCapability = TunnelWorld.capability
     var ticketIdentity = TunnelWorld.shareIdentity
-    var target = [SimTargets.web]
+    var services = [Service(name: "", target: .tcp([SimTargets.web]))]
     var shareSettings = TunnelWorld.sessionSettings.endpointSettings(
       identity: TunnelWorld.shareIdentity, acceptsConnections: true)
     var linkSettings = TunnelWorld.sessionSettings.endpointSettings(
@@ -72,8 +72,9 @@ final class TunnelWorld {
     let carriers = try CarrierListener(
       endpoint: shareEndpoint, registry: shareRegistry, serverName: "localhost", loop: loop)
     share = ShareCore(
-      endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop, capability: Self.capability, target: options.target,
-      port: 3_000, connect: targets.connect, onEvent: shareJournal.note)
+      endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop,
+      capability: Self.capability, services: options.services, connect: targets.connect,
+      onEvent: shareJournal.note)
     let ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
       port: 3_000, addresses: options.addresses ?? [Self.shareAddress])
@@ -103,13 +104,13 @@ final class TunnelWorld {
     try #require(isOpen, "no session: \(errors)")
   }
 
-  /// A local program connects to the link.
-  func connect() -> LocalProgram {
+  /// A local program connects to what the link opened for a service.
+  func connect(to service: String = "") -> LocalProgram {
     let (near, far) = SimStreamSocket.pair(
       loop: loop, capacity: options.capacity, latency: SimTargets.latency)
     let program = LocalProgram(far)
     programs.append(program)
-    link.accept(near)
+    link.accept(near, service: service)
     return program
   }
 

@@ -1,0 +1,73 @@
+public import QuicTransport
+
+/// Something that a share offers. Only what is named here can be reached through it.
+public struct Service: Sendable {
+  /// What the connecting side asks for; empty for the default one.
+  public var name: String
+  /// Where its flows go.
+  public var target: Target
+
+  /// A service; `name` is empty or satisfies `isName`.
+  public init(name: String, target: Target) {
+    precondition(name.isEmpty || Self.isName(name))
+    self.name = name
+    self.target = target
+  }
+
+  /// Where the flows of a service go.
+  public enum Target: Sendable {
+    /// A TCP server's addresses, tried in order for each flow. See `HostResolver`.
+    case tcp([SocketAddress])
+    /// A server at a Unix stream socket.
+    case unix(path: String)
+    /// Two descriptors of this process, such as 0 and 1: one flow, once. See `StandardStreams`.
+    case streams(input: Int32, output: Int32)
+  }
+
+  /// The most services of one share.
+  public static let countMax = ControlMessage.servicesMax
+
+  /// Whether `text` can name a service: 1 to 63 letters, digits, dots, hyphens and underscores of
+  /// ASCII, the first of them a letter or digit, so that it needs no quoting anywhere.
+  public static func isName(_ text: String) -> Bool {
+    guard (1...63).contains(text.utf8.count), let first = text.utf8.first else { return false }
+    return isAlphanumeric(first)
+      && text.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2d || $0 == 0x2e || $0 == 0x5f }
+  }
+
+  private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+    default: false
+    }
+  }
+
+  /// How it is announced to the connecting side.
+  var announcement: ControlMessage.Service {
+    ControlMessage.Service(name: name, port: suggestedPort)
+  }
+
+  /// Where a stream of it goes, in the order of trying.
+  var streamAddresses: [StreamAddress] {
+    switch target {
+    case .tcp(let addresses): addresses.map(StreamAddress.tcp)
+    case .unix(let path): [.unix(path)]
+    case .streams(let input, let output): [.streams(input: input, output: output)]
+    }
+  }
+
+  /// The port for the connecting side to listen on; 0 when there is none to suggest.
+  var suggestedPort: UInt16 {
+    switch target {
+    case .tcp(let addresses): addresses.first?.port ?? 0
+    case .unix, .streams: 0
+    }
+  }
+}
+
+/// Where one connection of a stream flow can go.
+enum StreamAddress: Hashable {
+  case tcp(SocketAddress)
+  case unix(String)
+  case streams(input: Int32, output: Int32)
+}

@@ -1,0 +1,37 @@
+import Testing
+
+@testable import qtun
+
+@Suite("NamedPlace")
+struct NamedPlaceTests {
+  private func parse(_ text: String) throws(ValueProblem) -> NamedPlace {
+    try NamedPlace.parse(text, rule: .service)
+  }
+
+  @Test(
+    "a written place reads the same again",
+    arguments: ["db:5432", "web=db:5432", "unix:/run/a.sock", "a.b-c_1=unix:/x", "[::1]:80"])
+  func roundTrip(text: String) throws {
+    #expect(try parse(text).description == text)
+  }
+
+  @Test("an equals sign behind a colon or slash belongs to the path")
+  func equalsInPath() throws {
+    #expect(try parse("unix:/run/a=b") == NamedPlace(name: nil, place: .unix("/run/a=b")))
+    #expect(try parse("n=unix:a=b") == NamedPlace(name: "n", place: .unix("a=b")))
+  }
+
+  @Test(
+    "a bad name or place is refused",
+    arguments: ["=80", "-a=80", "a b=80", "unix:", "a=", "a=unix:", "é=80"])
+  func refused(text: String) {
+    #expect(throws: ValueProblem.self) { try parse(text) }
+  }
+
+  @Test("the longest path that a socket can have passes, one byte more is refused")
+  func pathLength() throws {
+    let path = String(repeating: "p", count: 107)
+    #expect(try parse("unix:\(path)").place == .unix(path))
+    #expect(throws: ValueProblem.self) { try parse("unix:\(path)p") }
+  }
+}
