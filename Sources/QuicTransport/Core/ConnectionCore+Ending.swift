@@ -5,6 +5,9 @@ extension ConnectionCore {
   /// of the reason: one packet has to hold it.
   public func close(code: UInt64, reason: String) {
     guard state.isLive else { return }
+    // What was decided before is said before: resets of streams, above all.
+    _ = transmit(now: now)
+    guard state.isLive else { return }
     var error = ngtcp2_ccerr()
     Self.withBytes(of: reason, limit: Self.reasonMax) { bytes in
       ngtcp2_ccerr_set_application_error(&error, code, bytes.baseAddress, bytes.count)
