@@ -14,6 +14,9 @@ struct ProtocolDocumentTests {
     case "proof": try checkProof(vector)
     case "header": try checkHeader(vector)
     case "ticket": try checkTicket(vector)
+    case "path": try checkPath(vector)
+    case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
+    case "frame": try checkFrame(vector)
     default: Issue.record("no such kind of vector")
     }
   }
@@ -21,7 +24,9 @@ struct ProtocolDocumentTests {
   @Test("there are vectors for everything that is encoded")
   func coverage() throws {
     let vectors = try Document.load().vectors
-    #expect(Set(vectors.map(\.kind)) == ["varint", "message", "proof", "header", "ticket"])
+    #expect(Set(vectors.map(\.kind)) == [
+        "varint", "message", "proof", "header", "ticket", "path", "preface", "frame",
+      ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
   }
@@ -174,6 +179,31 @@ struct ProtocolDocumentTests {
     let read = try Ticket(text)
     #expect(read.identity == identity && read.port == port && read.addresses == addresses)
     #expect(capability.withBytes { read.capability.matches($0) })
+  }
+
+  private func checkPath(_ vector: Vector) throws {
+    let key = SecretBytes(try vector.bytes("key"))
+    let type = try #require(
+      PathMessage.MessageType(rawValue: UInt8(try vector.number("type"))))
+    let message = PathMessage(
+      type: type, session: SessionID(number: try vector.number("session")),
+      number: try vector.number("number"), argument: try vector.number("argument"))
+    let bytes = try vector.bytes("hex")
+    #expect(message.encoded(key: key) == bytes)
+    bytes.withUnsafeBytes { #expect(PathMessage($0, key: key) == message) }
+  }
+
+  private func checkFrame(_ vector: Vector) throws {
+    let bytes = try vector.bytes("hex")
+    var found: [[UInt8]] = []
+    var decoder = FrameDecoder(expectsPreface: false)
+    bytes.withUnsafeBytes { bytes in
+      #expect(decoder.decode(bytes) { found.append(Array($0)) })
+    }
+    #expect(found == [try vector.bytes("datagram")])
+    try vector.bytes("datagram").withUnsafeBytes { datagram in
+      FrameEncoder.encode(datagram) { #expect(Array($0) == bytes) }
+    }
   }
 
   /// Exhaustive on purpose: a new kind of message has to find its way into the samples as well.
