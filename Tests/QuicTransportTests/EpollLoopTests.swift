@@ -1,5 +1,6 @@
-@testable import QuicTransport
 import Testing
+
+@testable import QuicTransport
 
 @Suite("The epoll loop and its sockets")
 struct EpollLoopTests {

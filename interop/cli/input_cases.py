@@ -68,6 +68,16 @@ def _forgiven_ticket(stage: Stage) -> None:
         receive_exactly(client, 1)
 
 
+@GROUP.case("hidden-ticket")
+def _hidden_ticket(stage: Stage) -> None:
+    """Other users of the machine do not find a ticket among the running programs' words."""
+    share = stage.share(free_tcp_port())
+    process = stage.connect(share.ticket).process
+    words = pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
+    require("connect" in words, f"not the command line of qtun: {words!r}")
+    require(share.ticket not in words, "the ticket stands in the command line")
+
+
 @GROUP.case("other-identity")
 def _other_identity(stage: Stage) -> None:
     """Somebody else answers at the ticket's address: own exit status, both fingerprints."""

@@ -68,7 +68,11 @@ struct ConnectCommand: Sendable {
   static func readTicket(_ source: TicketSource) throws(Failure) -> Ticket {
     let text: String
     switch source {
-    case .argument(let word), .environment(let word): text = word
+    case .argument(let word):
+      text = word
+      // A ticket is as secret as a password.
+      ProcessArguments.hide(word)
+    case .environment(let word): text = word
     case .standardInput: text = try TicketInput.readLine()
     }
     do throws(TicketError) {

@@ -1,7 +1,7 @@
+import CNgtcp2
 import Simulation
 import Testing
 
-import CNgtcp2
 @testable import QuicTransport
 
 /// A NEW_CONNECTION_ID in a 1-RTT packet that reaches a client before its handshake is done aborts

@@ -1,6 +1,7 @@
-@testable import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 @Suite("Datagrams")
 struct DatagramTests {
