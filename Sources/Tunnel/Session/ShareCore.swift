@@ -92,6 +92,11 @@ final class ShareCore {
   }
 
   private func admit(_ connection: ConnectionCore) {
+    // Whoever has shown no ticket yet shares this many places, for seconds each.
+    let strangers = sessions.values.lazy.filter { !$0.isOpen }.count
+    guard strangers < Self.strangersMax else {
+      return connection.close(code: TunnelCode.helloTimeout, reason: "too many others")
+    }
     let session = SessionCore(
       accepting: connection, endpoint: endpoint, registry: registry, capability: capability,
       services: services, loop: loop)
@@ -125,6 +130,7 @@ final class ShareCore {
     drained()
   }
 
+  private static let strangersMax = 256
   private static let drainReason = "the sharing side is about to stop"
 }
 
