@@ -24,7 +24,8 @@ struct ProtocolDocumentTests {
   @Test("there are vectors for everything that is encoded")
   func coverage() throws {
     let vectors = try Document.load().vectors
-    #expect(Set(vectors.map(\.kind)) == [
+    #expect(
+      Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "path", "preface", "frame",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })

@@ -59,7 +59,9 @@ public final class TLSStream: StreamSocketHandler {
     self.socket = socket
     self.credentials = credentials
     plaintext = .allocate(byteCount: Self.recordMax, alignment: 16)
-    gnutls_priority_set_direct(session, "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM", nil)
+    gnutls_priority_set_direct(
+      session,
+      "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM", nil)
     gnutls_credentials_set(
       session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials.handle))
     // GnuTLS writes secrets to SSLKEYLOGFILE unless another function takes them.
@@ -161,7 +163,8 @@ public final class TLSStream: StreamSocketHandler {
     // Bounded, so that one stream does not hold the loop; the rest is read on the next edge or
     // after what arrived was handled.
     while !isOver {
-      let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) { memory in
+      let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) {
+        memory in
         let result = socket.read(into: memory)
         if case .moved(let count) = result {
           incoming.append(UnsafeRawBufferPointer(rebasing: memory[..<count]))

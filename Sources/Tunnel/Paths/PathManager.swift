@@ -173,8 +173,8 @@ final class PathManager: PathRouter {
   private func index(of number: UInt64, at path: NetworkPath, now: Instant) -> Int? {
     if let index = paths.firstIndex(where: { $0.path == path }) { return index }
     guard isServer else { return nil }
-    if let index = paths.firstIndex(where: { $0.number == number && $0.number != activePath.number })
-    {
+    if let index = paths.firstIndex(where: { $0.number == number && $0.number != activePath.number }
+    ) {
       paths.remove(at: index)
       if index < active { active -= 1 }
     }
@@ -367,7 +367,9 @@ final class PathManager: PathRouter {
         paths[index].nextProbe = min(paths[index].nextProbe, now + Self.doubtProbeInterval)
       }
       wantAlternatives(now: now)
-      if let doubtSince, now - doubtSince >= Self.doubtMax { leaveActive(because: .silence, now: now) }
+      if let doubtSince, now - doubtSince >= Self.doubtMax {
+        leaveActive(because: .silence, now: now)
+      }
     } else if path.unansweredSince == nil {
       doubtSince = nil
     }
@@ -382,7 +384,8 @@ final class PathManager: PathRouter {
 
   private func complain(now: Instant) {
     guard let since = paths[active].unansweredDataSince,
-      now - since >= Self.dataLossAfter, paths[active].lastHeard.map({ now - $0 < .seconds(1) }) ?? false
+      now - since >= Self.dataLossAfter,
+      paths[active].lastHeard.map({ now - $0 < .seconds(1) }) ?? false
     else { return }
     paths[active].unansweredDataSince = now
     send(.complaint, argument: paths[active].number, on: active, now: now)
@@ -396,7 +399,9 @@ final class PathManager: PathRouter {
   }
 
   private func probeInterval(_ index: Int) -> Duration {
-    if index == active { return doubtSince == nil ? Self.idleProbeInterval : Self.doubtProbeInterval }
+    if index == active {
+      return doubtSince == nil ? Self.idleProbeInterval : Self.doubtProbeInterval
+    }
     if isServer { return paths[index].isValidated ? Self.idleProbeInterval : Self.unprovenInterval }
     return doubtSince == nil ? Self.alternativeInterval : Self.doubtProbeInterval
   }

@@ -34,7 +34,9 @@ struct PathManagerTests {
     let program = world.connect()
     program.send(Payload.bytes(100_000, seed: 1), finishing: true)
     world.wait { world.targets.programs.first?.sawEnd == true }
-    #expect(Payload.difference(world.targets.programs[0].received, Payload.bytes(100_000, seed: 1)) == nil)
+    #expect(
+      Payload.difference(world.targets.programs[0].received, Payload.bytes(100_000, seed: 1)) == nil
+    )
   }
 
   @Test("UDP that passes is used, and TCP is not even tried")
