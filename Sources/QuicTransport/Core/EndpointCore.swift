@@ -28,8 +28,7 @@ public final class EndpointCore {
   public var onForeignDatagram: ((ReceivedDatagram, Instant) -> Void)?
 
   let chunks = ChunkPool()
-  let packetMemory = UnsafeMutableRawPointer.allocate(
-    byteCount: PacketBatch.capacity, alignment: 64)
+  private let packets = PacketMemory()
   private let credentials: Credentials
   private let secrets: EndpointSecrets
   private var sockets: [any DatagramSocket] = []
@@ -59,10 +58,6 @@ public final class EndpointCore {
     credentials = try Credentials(settings.authentication)
     secrets = EndpointSecrets(resetKey: settings.resetKey)
     stateless = StatelessResponder(secrets: secrets, shard: settings.shard, now: loop.now)
-  }
-
-  deinit {
-    packetMemory.deallocate()
   }
 
   /// Adds a socket; several may be used at once, told apart by their local port.
@@ -383,6 +378,8 @@ extension EndpointCore: TickMember {
 // MARK: - Serving connections
 
 extension EndpointCore: ConnectionHost {
+  var packetMemory: UnsafeMutableRawPointer { packets.base }
+
   var now: Instant { loop.now }
 
   /// Sends on the socket whose address is `batch.path.local`. For routers and control messages;
