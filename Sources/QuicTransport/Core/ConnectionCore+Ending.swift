@@ -94,7 +94,7 @@ extension ConnectionCore {
         DatagramBatch(
           bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: .notCapable))
     }
-    host?.needsFlush(self)
+    markDirty()
   }
 
   /// Tells everyone, once, that the connection is over.
@@ -110,13 +110,14 @@ extension ConnectionCore {
     datagrams.removeAll()
     events.append(.closed(error))
     state = .draining(until: now)
-    host?.needsFlush(self)
+    markDirty()
   }
 
   /// Nothing is answered any more; the host forgets the connection.
   func retire() {
     state = .closed
-    host?.needsFlush(self)
+    router = nil
+    markDirty()
   }
 
   private func remoteError() -> QuicError {

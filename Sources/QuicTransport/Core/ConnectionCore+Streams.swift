@@ -27,7 +27,7 @@ extension ConnectionCore {
     guard bytes.count <= sizeMax else { throw .tooLarge(max: sizeMax) }
     guard datagrams.count < settings.datagramsQueuedMax else { throw .queueFull }
     datagrams.append(bytes)
-    host?.needsFlush(self)
+    markDirty()
   }
 
   /// The largest datagram that fits a packet on the current path and that the peer takes; 0 when
@@ -49,7 +49,7 @@ extension ConnectionCore {
   func queueForSending(_ stream: StreamCore) {
     guard state.isLive else { return }
     scheduler.enqueue(stream)
-    host?.needsFlush(self)
+    markDirty()
   }
 
   /// Sends RESET_STREAM or STOP_SENDING.
@@ -60,7 +60,7 @@ extension ConnectionCore {
       reading
       ? ngtcp2_conn_shutdown_stream_read(handle, 0, stream.id.number, code)
       : ngtcp2_conn_shutdown_stream_write(handle, 0, stream.id.number, code)
-    host?.needsFlush(self)
+    markDirty()
   }
 
   private func adopt(_ id: StreamID) -> StreamCore {
@@ -195,7 +195,7 @@ extension ConnectionCore {
     let storage = PathStorage(path)
     let result = ngtcp2_conn_initiate_immediate_migration(
       handle, storage.pointer, now.nanoseconds)
-    host?.needsFlush(self)
+    markDirty()
     return result == 0
   }
 
@@ -203,7 +203,7 @@ extension ConnectionCore {
   public func updateKeys() -> Bool {
     // ngtcp2 aborts when it is asked before it has left the handshake itself.
     guard case .open = state, hasLeftHandshake else { return false }
-    defer { host?.needsFlush(self) }
+    defer { markDirty() }
     return ngtcp2_conn_initiate_key_update(handle, now.nanoseconds) == 0
   }
 }

@@ -67,7 +67,7 @@ extension ConnectionCore {
     for held in earlyGuard.takeHeld() where state.isLive {
       held.bytes.withUnsafeBytes { read($0, held.path, held.ecn, now: now) }
     }
-    host?.needsFlush(self)
+    markDirty()
   }
 
   private func flush(_ batch: inout PacketBatch) -> Bool {

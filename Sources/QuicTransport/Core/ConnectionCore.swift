@@ -17,8 +17,9 @@ public final class ConnectionCore {
   /// What this side granted and asked for.
   public let settings: TransportSettings
 
-  /// Decides on the roads of a session that has several; nil for plain QUIC over UDP.
-  public weak var router: (any PathRouter)?
+  /// Decides on the roads of a session that has several; nil for plain QUIC over UDP. Held until the
+  /// router lets go, or the connection is closed.
+  public var router: (any PathRouter)?
 
   weak var host: (any ConnectionHost)?
   private(set) var tls: TLSSession?
@@ -161,6 +162,12 @@ public final class ConnectionCore {
     for token in resetRoutes { host?.unroute(token, from: self) }
   }
 
+  /// Has this connection delivered and flushed at the end of the tick. Once per packet, so the host
+  /// is looked up only if it does not know yet.
+  func markDirty() {
+    if !isDirty { host?.needsFlush(self) }
+  }
+
   /// Sends by the router, if there is one, else on the path that the batch names.
   func send(_ batch: DatagramBatch) -> SendResult {
     if let router { return router.send(batch) }
@@ -190,7 +197,7 @@ extension ConnectionCore {
     }
     counters.datagramsReceived += 1
     counters.bytesReceived += UInt64(datagram.bytes.count)
-    host?.needsFlush(self)
+    markDirty()
     switch state {
     case .handshaking, .open: break
     case .closing:
@@ -252,7 +259,7 @@ extension ConnectionCore {
     case .handshaking, .open:
       let result = ngtcp2_conn_handle_expiry(handle, now.nanoseconds)
       if result != 0 { fail(result) }
-      host?.needsFlush(self)
+      markDirty()
     case .closing(let until), .draining(let until):
       if now >= until { retire() }
     case .closed: break
@@ -324,7 +331,7 @@ extension ConnectionCore {
     } else {
       ngtcp2_conn_extend_max_streams_bidi(handle, 1)
     }
-    host?.needsFlush(self)
+    markDirty()
   }
 
   /// Puts `stream` on the list of those with events.
@@ -332,7 +339,7 @@ extension ConnectionCore {
     guard !stream.isListed else { return }
     stream.isListed = true
     listed.append(stream)
-    host?.needsFlush(self)
+    markDirty()
   }
 }
 
@@ -349,7 +356,7 @@ extension ConnectionCore {
     guard state.isLive else { return }
     // Fails only without memory; the stream then stalls and its peer notices.
     _ = ngtcp2_conn_extend_max_stream_offset(handle, id.number, UInt64(amount))
-    host?.needsFlush(self)
+    markDirty()
   }
 
   /// In a C callback: `amount` bytes are held by some stream.
@@ -368,7 +375,7 @@ extension ConnectionCore {
     let credit = flow.takeCredit()
     guard credit > 0, state.isLive else { return }
     ngtcp2_conn_extend_max_offset(handle, UInt64(credit))
-    host?.needsFlush(self)
+    markDirty()
   }
 
   var info: ngtcp2_conn_info {

@@ -97,6 +97,8 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     let path = NetworkPath(
       local: SocketAddress(message.local), remote: SocketAddress(message.remote))
     let ecn = ECN(rawValue: message.ecn) ?? .notCapable
+    // Looked up once for all that the kernel coalesced.
+    let receiver = self.receiver
     // An empty datagram is handed on like any other: it counts against the batch (F11).
     var offset = 0
     repeat {
