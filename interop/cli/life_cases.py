@@ -185,8 +185,9 @@ def _share_restarted(stage: Stage) -> None:
     share.process.kill()
     again = stage.share(service.port, port=port)
     require(again.ticket == share.ticket, "the ticket changed with the restart")
-    # The keep-alive, or a local program, makes connect speak; the answer is a stateless reset.
-    with dial(connect.port) as client, contextlib.suppress(OSError):
+    # The keep-alive, a probe or a local program makes connect speak; the answer is a stateless
+    # reset. It may have come already: then nobody listens any more.
+    with contextlib.suppress(OSError), dial(connect.port) as client:
         client.sendall(b"x")
         receive_to_end(client)
     status = connect.process.wait(3)
