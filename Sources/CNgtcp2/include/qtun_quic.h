@@ -108,8 +108,4 @@ static inline void qtun_free_secret(gnutls_datum_t *datum) {
   datum->size = 0;
 }
 
-/// Sends ngtcp2's own log to standard error. `settings.log_printf` is a variadic function pointer,
-/// which cannot be written in Swift. For tests against trusted peers only.
-void qtun_settings_log_to_stderr(ngtcp2_settings *settings);
-
 #endif

@@ -91,27 +91,3 @@ extension ValueParser where Value == Duration {
     return .milliseconds(total)
   }
 }
-
-extension ValueParser where Value == UInt64 {
-  /// A number of bytes, such as `65536`, `64KiB` or `10MB`; a bare letter counts by 1024.
-  static func size(in range: ClosedRange<UInt64>) -> ValueParser {
-    ValueParser { (text) throws(ValueProblem) in
-      let digits = text.prefix { $0.isASCII && $0.isNumber }
-      let unit = text.dropFirst(digits.count).lowercased()
-      let factors: [String: UInt64] = [
-        "": 1, "b": 1, "k": 1 << 10, "kib": 1 << 10, "kb": 1000, "m": 1 << 20, "mib": 1 << 20,
-        "mb": 1_000_000, "g": 1 << 30, "gib": 1 << 30, "gb": 1_000_000_000,
-      ]
-      guard let number = UInt64(digits), let factor = factors[unit] else {
-        throw ValueProblem(
-          text, "is not a size", fix: "write a number with a unit, such as 64KiB or 16MiB")
-      }
-      let (size, overflow) = number.multipliedReportingOverflow(by: factor)
-      guard !overflow, range.contains(size) else {
-        let bounds = "\(Format.bytes(range.lowerBound)) to \(Format.bytes(range.upperBound))"
-        throw ValueProblem(text, "is out of range", fix: "choose a size from \(bounds)")
-      }
-      return size
-    }
-  }
-}

@@ -35,28 +35,6 @@ struct ValueParserTests {
       error == ValueProblem("1s", "is out of range", fix: "choose a duration from 1s500ms to 7d"))
   }
 
-  @Test(
-    "a size has a binary or a decimal unit",
-    arguments: [
-      ("1", 1), ("64k", 65_536), ("64KiB", 65_536), ("10MB", 10_000_000), ("1g", 1_073_741_824),
-      ("7b", 7),
-    ])
-  func size(text: String, expected: UInt64) throws {
-    #expect(try ValueParser<UInt64>.size(in: 0...UInt64.max).parse(text) == expected)
-  }
-
-  @Test(
-    "what is not a size, or out of range, is refused", arguments: ["", "k", "1x", "-1", "1.5k"])
-  func notSize(text: String) {
-    #expect(throws: ValueProblem.self) {
-      try ValueParser<UInt64>.size(in: 0...UInt64.max).parse(text)
-    }
-    let error = #expect(throws: ValueProblem.self) {
-      try ValueParser<UInt64>.size(in: 1024...2048).parse("18446744073709551615g")
-    }
-    #expect(error?.fix == "choose a size from 1.00 KiB to 2.00 KiB")
-  }
-
   @Test("a choice that is misspelt names the one that was meant, any other all of them")
   func choice() throws {
     let parser = ValueParser<CongestionControl>.choice
