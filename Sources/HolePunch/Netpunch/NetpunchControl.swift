@@ -2,17 +2,17 @@ public import QuicTransport
 
 /// netpunch's control node: peers register, and each learns its partner's address.
 ///
-/// On top of what netpunch's own does, it tells the partner who waits as soon as there is news, so that
-/// nobody has to ask again (an unmodified peer sleeps 30 s between its questions, but takes an answer
-/// at any time); it forgets slots; and it answers no stranger and no flood.
+/// On top of what netpunch's own does, it tells the partner who waits as soon as there is news, so
+/// that nobody has to ask again (an unmodified peer sleeps 30 s between its questions, but takes an
+/// answer at any time); it forgets slots; and it answers no stranger and no flood.
 ///
 ///     free --registration--> held --another address--> held, claimed
 ///     held --60 s without a registration--> free
 ///     held, claimed --1.2 s without one from the holder--> held by the claimant
 ///
 /// Signatures do not say who sent a datagram, so a registration may be a copy from anywhere. One
-/// from a second address gets no answer while the holder keeps registering, and a holder gets hardly
-/// more than one answer a second.
+/// from a second address gets no answer while the holder keeps registering, and a holder gets
+/// hardly more than one answer a second.
 public struct NetpunchControl: NetpunchMachine {
   private let signer: NetpunchSigner
   private var slots = [Slot?](repeating: nil, count: NetpunchSlot.count)

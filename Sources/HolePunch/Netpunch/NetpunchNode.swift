@@ -11,7 +11,7 @@ public final class NetpunchNode: DatagramReceiver {
   private let observer: (NetpunchOutput) -> Void
   private var timer: LoopTimer?
 
-  /// Begins. Call on the loop; keep the node for as long as it shall run, since the socket does not.
+  /// Begins. Call on the loop; keep the node for as long as it shall run: the socket does not.
   public init(
     _ machine: any NetpunchMachine, socket: any DatagramSocket, loop: any EventLoop,
     observer: @escaping (NetpunchOutput) -> Void

@@ -11,12 +11,13 @@ public import QuicTransport
 ///     settling --100 ms--> open
 ///
 /// It registers until it closes: five times 100 ms apart and then every second, where netpunch's
-/// own sleeps for 30 s. `settling` lets the rest of the partner's `z` arrive, so that none of them meets
-/// a closed socket or the program that gets the port next.
+/// own sleeps for 30 s. `settling` lets the rest of the partner's `z` arrive, so that none of them
+/// meets a closed socket or the program that gets the port next.
 ///
-/// Nothing in a datagram says when it was signed. So `i` counts from the control node's address only,
-/// `z` from the current partner and after an `x` of its only, `x` and `y` from the partner's machine only
-/// (see `isBelievable`); and a copy of a message changes nothing a second time, so it is not answered.
+/// Nothing in a datagram says when it was signed. So `i` counts from the control node's address
+/// only, `z` from the current partner and after an `x` of its only, `x` and `y` from the partner's
+/// machine only (see `isBelievable`); and a copy of a message changes nothing a second time, so it
+/// is not answered.
 public struct NetpunchPeer: NetpunchMachine {
   private let slot: NetpunchSlot
   private let control: SocketAddress

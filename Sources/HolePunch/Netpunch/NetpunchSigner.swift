@@ -21,8 +21,8 @@ public struct NetpunchSigner: Sendable {
   /// The datagram for a payload; nil where netpunch's wire cannot express the signature.
   ///
   /// netpunch's ascii85 writes four zero bytes as one `z`, which makes the signature shorter than
-  /// its receiver expects, and refuses to send it. That strikes one payload in 2^29, always the same
-  /// ones of a secret.
+  /// its receiver expects, and refuses to send it. That strikes one payload in 2^29, always the
+  /// same ones of a secret.
   public func seal(_ payload: [UInt8]) -> [UInt8]? {
     let signature = NetpunchAscii85.encode(Crypto.hmacSHA256(key: secret, payload))
     guard signature.count == Self.headerCount - 1 else { return nil }

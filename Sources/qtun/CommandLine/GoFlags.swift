@@ -1,7 +1,8 @@
 /// Reads flags as Go's `flag` package does, for the command that takes netpunch's command lines.
 ///
-/// One hyphen or two; `-name=value` or `-name value`, where the value may begin with a hyphen; a flag
-/// without a value may be given one with `=`; of two the last holds; the first other word ends them.
+/// One hyphen or two; `-name=value` or `-name value`, where the value may begin with a hyphen; a
+/// flag without a value may be given one with `=`; of two the last holds; the first other word ends
+/// them.
 struct GoFlags {
   /// What was given, in order.
   private(set) var given: [(name: String, value: String)] = []

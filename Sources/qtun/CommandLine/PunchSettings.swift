@@ -1,5 +1,5 @@
-/// What `qtun punch` was given; what it needs, and whether values are right, the command checks, since
-/// netpunch reports those with another exit status.
+/// What `qtun punch` was given; what it needs, and whether values are right, the command checks,
+/// since netpunch reports those with another exit status.
 struct PunchSettings: Equatable, Sendable {
   /// The letter; nil for the control node.
   var peer: String?

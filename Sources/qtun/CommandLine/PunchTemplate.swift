@@ -1,5 +1,5 @@
-/// The part of Go's text/template that netpunch's users write: text, fields, quoted text, comments and
-/// the trimming of white space.
+/// The part of Go's text/template that netpunch's users write: text, fields, quoted text, comments
+/// and the trimming of white space.
 ///
 /// As in Go, `\n` in the text is a backslash and an n; `{{"\n"}}` is a newline.
 struct PunchTemplate: Equatable, Sendable {

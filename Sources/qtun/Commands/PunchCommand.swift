@@ -12,7 +12,7 @@ struct PunchCommand {
   private let log: PunchLog
   private let console: Console
 
-  /// Checks everything that can be checked before a socket is opened, and reports all of it at once.
+  /// Checks everything that can be checked before a socket is opened; reports all of it at once.
   init(settings: PunchSettings, console: Console) throws(PunchError) {
     self.settings = settings
     self.console = console
