@@ -76,12 +76,18 @@ class Stage:
         self.controls["netpunch"].stdout.readline()
         wait_until(lambda: bound(self.server, PORTS["qtun"]) and bound(self.server, FLOOD_PORT))
 
-    def run(self, program: str, node: Node, *words: str) -> subprocess.Popen:
+    def run(self, program: str, node: Node, *words: str, log: bool = False) -> subprocess.Popen:
         command = (
-            [self._qtun, "punch", "-silent"] if program == "qtun" else [sys.executable, str(EMULATOR)])
+            [self._qtun, "punch"] if program == "qtun" else [sys.executable, str(EMULATOR)])
         return self.net.start(
             node, [*command, "-secret", SECRET, *words], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE if log else subprocess.DEVNULL, text=True)
+
+    def peer(self, program: str, *arguments) -> subprocess.Popen:
+        """Starts a peer and returns when it has begun: how long programs take to load is not the point."""
+        process = self.run(program, *arguments, log=True)
+        (process.stderr if program == "qtun" else process.stdout).readline()
+        return process
 
     def punch(
         self, row: Row, skew: float, letters: str, port: int, control: int = 0,
@@ -92,13 +98,10 @@ class Stage:
         for index, program in enumerate((row.first, row.second)):
             if index:
                 time.sleep(skew)
-            started = time.monotonic()
-            peers.append(self.run(
+            peers.append(self.peer(
                 program, self.homes[index], "-peer", letters[index], "-local", f":{port}",
                 "-remote", remote))
-            if program == "netpunch":
-                peers[index].stdout.readline()
-                started = time.monotonic()
+            started = time.monotonic()
 
         def read(index: int) -> None:
             if peers[index].stdout.readline():
@@ -111,7 +114,11 @@ class Stage:
             reader.join(max(0.0, started + 35 - time.monotonic()))
         for peer in peers:
             peer.kill()
-        return None if None in ends else max(ends) - started
+        seconds = None if None in ends else max(ends) - started
+        if row.bar is not None and (seconds is None or seconds > row.bar):
+            for peer in peers:
+                print(peer.stderr.read(), flush=True)
+        return seconds
 
 
 def wait_until(condition, seconds: float = 10) -> None:
@@ -162,17 +169,21 @@ def table(stage: Stage, rows: list[Row], skews: list[float], rounds: int) -> int
         for thread in threads:
             thread.join()
     print("seconds from the second start until both are open, the slowest of "
-          f"{rounds}, through two Linux home routers:")
-    print(f"{'control':<9} {'first':<9} {'second':<9} " + " ".join(f"{f'+{s} s':>8}" for s in skews)
-          + f" {'bar':>5}")
+          f"{rounds} (and the median), through two Linux home routers:")
+    print(f"{'control':<9} {'first':<9} {'second':<9} "
+          + " ".join(f"{f'+{s} s':>12}" for s in skews) + f" {'bar':>5}")
     failed = 0
     for row in rows:
-        worst = [max(results[row, skew], key=lambda s: s or 99) for skew in skews]
-        missed = row.bar is not None and any(s is None or s > row.bar for s in worst)
+        cells, missed = [], False
+        for skew in skews:
+            times = sorted(results[row, skew], key=lambda s: s or 99)
+            worst, median = times[-1], times[len(times) // 2]
+            missed |= row.bar is not None and (worst is None or worst > row.bar)
+            shown = " ".join("never" if s is None else f"{s:.2f}" for s in (worst, median))
+            cells.append(f"{shown:>12}")
         failed += missed
-        cells = " ".join(f"{'never':>8}" if s is None else f"{s:8.2f}" for s in worst)
-        print(f"{row.control:<9} {row.first:<9} {row.second:<9} {cells} {row.bar or '':>5}"
-              f"{'  FAIL' if missed else ''}", flush=True)
+        print(f"{row.control:<9} {row.first:<9} {row.second:<9} {' '.join(cells)} "
+              f"{row.bar or '':>5}{'  FAIL' if missed else ''}", flush=True)
     return failed
 
 
@@ -279,9 +290,8 @@ def flood_peer(stage: Stage) -> str:
     require(total <= 6, f"the peer sent {total} packets under the flood")
     require(peer.poll() is None, f"the peer ended with {peer.poll()}")
     require(grown < 512, f"the peer grew by {grown} KiB")
-    partner = stage.run(
+    partner = stage.peer(
         "netpunch", stage.homes[0], "-peer", "l", "-local", ":5002", "-remote", remote)
-    partner.stdout.readline()
     started = time.monotonic()
     line = peer.stdout.readline()
     seconds = time.monotonic() - started
