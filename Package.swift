@@ -26,7 +26,7 @@ let package = Package(
     .target(
       name: "Tunnel", dependencies: ["HolePunch", "QuicTransport"], swiftSettings: settings),
     .executableTarget(
-      name: "qtun", dependencies: ["QuicTransport", "Tunnel"], swiftSettings: settings),
+      name: "qtun", dependencies: ["HolePunch", "QuicTransport", "Tunnel"], swiftSettings: settings),
     // Drives the transport against foreign QUIC stacks; see interop/run-tests.
     .executableTarget(
       name: "qtun-interop", dependencies: ["CNgtcp2", "QuicTransport"], path: "interop/Endpoint",
@@ -51,7 +51,7 @@ let package = Package(
       name: "TunnelTests", dependencies: ["HolePunch", "QuicTransport", "Simulation", "Tunnel"],
       swiftSettings: settings),
     .testTarget(
-      name: "HolePunchTests", dependencies: ["HolePunch", "QuicTransport"],
+      name: "HolePunchTests", dependencies: ["HolePunch", "QuicTransport", "Simulation"],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]

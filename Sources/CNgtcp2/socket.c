@@ -212,6 +212,28 @@ int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_addre
   return fd;
 }
 
+int qtun_udp_plain_copy(int fd, bool is_ipv4) {
+  int copy = dup(fd);
+  if (copy < 0) {
+    return -errno;
+  }
+  set_option(copy, IPPROTO_UDP, UDP_GRO, 0);
+  set_option(copy, IPPROTO_IP, IP_RECVTOS, 0);
+  set_option(copy, IPPROTO_IP, IP_PKTINFO, 0);
+  set_option(copy, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+  if (!is_ipv4) {
+    set_option(copy, IPPROTO_IPV6, IPV6_RECVTCLASS, 0);
+    set_option(copy, IPPROTO_IPV6, IPV6_RECVPKTINFO, 0);
+    set_option(copy, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+  }
+  if (fcntl(copy, F_SETFL, 0) < 0) {
+    int error = errno;
+    close(copy);
+    return -error;
+  }
+  return copy;
+}
+
 static void read_control(struct msghdr *message, qtun_received *received) {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {

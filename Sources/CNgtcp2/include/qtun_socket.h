@@ -53,6 +53,10 @@ enum {
 int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
                   bool *is_ipv4);
 
+/// Duplicates a socket of `qtun_udp_open` for another program: blocking, kept on exec, and with the
+/// kernel's defaults for what `qtun_udp_open` set beside the buffers. Returns it or -errno.
+int qtun_udp_plain_copy(int fd, bool is_ipv4);
+
 /// Receives up to QTUN_BATCH messages into `buffers` (QTUN_BATCH * QTUN_RECEIVE_BUFFER bytes).
 /// Returns their number, or -errno.
 int qtun_udp_receive(int fd, uint8_t *buffers, uint16_t bound_port, qtun_received *received);

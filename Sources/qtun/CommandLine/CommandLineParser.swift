@@ -14,6 +14,10 @@ struct CommandLineParser {
   static func parse(
     _ arguments: [String], environment: Environment
   ) throws(UsageError) -> Invocation {
+    // Its flags are netpunch's and follow other rules.
+    if arguments.first == Grammar.punch.name {
+      return try PunchSettings.parse(Array(arguments.dropFirst()))
+    }
     var parser = CommandLineParser(environment: environment)
     return try parser.parse(arguments)
   }
@@ -175,6 +179,12 @@ extension CommandLineParser {
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
       return .keygen(KeygenSettings(file: file, overwrites: count(Grammar.force) > 0))
+    case Grammar.punch.name:
+      complaints.append(
+        Complaint(
+          cause: "`punch` is not the first word", fix: "write `qtun punch` and its flags behind it")
+      )
+      return nil
     case "version":
       checkArguments(command.arguments, of: command)
       return .version

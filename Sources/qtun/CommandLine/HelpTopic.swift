@@ -55,6 +55,7 @@ extension HelpTopic {
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
     ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
+    ("QTUN_PUNCH_FD", "set, not read: the socket that `qtun punch -handover` leaves its program"),
     ("NO_COLOR", "set to anything: no colors"),
     ("TERM", "dumb or not set: no colors and no status line"),
   ]

@@ -13,6 +13,8 @@ struct Invocation: Equatable, Sendable {
     case connect(ConnectSettings)
     /// Join standard input and output to a peer's.
     case pipe(PipeSettings)
+    /// Do netpunch's work.
+    case punch(PunchSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
