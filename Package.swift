@@ -48,7 +48,7 @@ let package = Package(
       name: "TunnelTests", dependencies: ["HolePunch", "QuicTransport", "Simulation", "Tunnel"],
       swiftSettings: settings),
     .testTarget(
-      name: "HolePunchTests", dependencies: ["HolePunch", "QuicTransport"],
+      name: "HolePunchTests", dependencies: ["HolePunch", "QuicTransport", "Simulation"],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
