@@ -21,6 +21,8 @@ public final class SimNAT {
   /// Packets for the translator itself, which it keeps as flows of its own.
   private var confirmed: [Flow: Instant] = [:]
   private var lastPort: UInt16
+  /// The outside port that was given out last.
+  public private(set) var newestPort: UInt16?
 
   init(network: SimNetwork, address: SocketAddress, settings: Settings, seed: UInt64) {
     self.network = network
@@ -217,6 +219,7 @@ extension SimNAT {
   private func make(_ inside: SocketAddress, port: UInt16) -> Mapping {
     let mapping = Mapping(inside: inside, port: port, used: now)
     byPort[port] = mapping
+    newestPort = port
     return mapping
   }
 
