@@ -130,11 +130,22 @@ public struct PunchMachine {
 // MARK: - Inputs
 
 extension PunchMachine {
-  /// Follows a plan, unless it is older than the one being followed.
+  /// Follows a plan, unless it is older than the one being followed, or than our socket.
   ///
-  /// - Parameter socket: the number of the socket whose candidates the peer has.
-  public mutating func begin(_ plan: PunchPlan, socket: Int, now: Instant) {
-    if let current = self.plan, plan.round <= current.round { return }
+  /// - Parameters:
+  ///   - socket: the number of the socket that we want to be reached at.
+  ///   - offer: the number under which it was registered last.
+  public mutating func begin(_ plan: PunchPlan, socket: Int, offer: UInt32, now: Instant) {
+    guard plan.offer == offer else { return }
+    if let current = self.plan {
+      guard plan.round > current.round else { return }
+      if state == .punching, self.socket == socket, plan.asksForTheSame(as: current) {
+        // Only the reports became better: a search that is under way goes on.
+        self.plan = plan
+        round = max(round, plan.round)
+        return
+      }
+    }
     let heard = targets.filter { state == .idle && $0.isHeard }
     closeOpened(except: nil)
     self.plan = plan

@@ -5,6 +5,10 @@ public import QuicTransport
 public struct PunchPlan: Equatable, Sendable {
   /// Grows with every plan for a pair; a machine follows the highest.
   public var round: UInt32
+  /// The offer of this side that the plan is made for, as it registered it. Whoever has opened
+  /// another socket since must not follow: packets from a port that the peer does not know yet
+  /// would spoil it (`PunchMode.primed`).
+  public var offer: UInt32
   /// What to do with the peer's reflexive address.
   public var mode: PunchMode
   /// This side's part in it.
@@ -22,10 +26,11 @@ public struct PunchPlan: Equatable, Sendable {
 
   /// A plan.
   public init(
-    round: UInt32, mode: PunchMode, role: PunchRole, hold: Duration, peer: NATReport,
+    round: UInt32, offer: UInt32, mode: PunchMode, role: PunchRole, hold: Duration, peer: NATReport,
     observedPeer: SocketAddress?, candidates: [Candidate]
   ) {
     self.round = round
+    self.offer = offer
     self.mode = mode
     self.role = role
     self.hold = hold
@@ -34,8 +39,18 @@ public struct PunchPlan: Equatable, Sendable {
     self.candidates = candidates
   }
 
+  /// Whether following it would send the same packets to the same addresses. A rendezvous need not
+  /// send such a plan while a round is going on.
+  public func asksForTheSame(as other: PunchPlan) -> Bool {
+    mode == other.mode && role == other.role && candidates == other.candidates
+      && observedPeer == other.observedPeer
+      && (mode != .predict || peer.lastPort == other.peer.lastPort)
+  }
+
   /// What a rendezvous knows of one side.
   public struct Party: Equatable, Sendable {
+    /// Grows when it opens another socket to be reached at; comes back in its plan.
+    public var offer: UInt32
     /// Its network, as it says itself.
     public var report: NATReport
     /// Where the rendezvous sees it.
@@ -47,8 +62,10 @@ public struct PunchPlan: Equatable, Sendable {
 
     /// A side.
     public init(
-      report: NATReport, observed: SocketAddress?, candidates: [Candidate], delay: Duration
+      offer: UInt32, report: NATReport, observed: SocketAddress?, candidates: [Candidate],
+      delay: Duration
     ) {
+      self.offer = offer
       self.report = report
       self.observed = observed
       self.candidates = candidates
@@ -63,12 +80,13 @@ public struct PunchPlan: Equatable, Sendable {
     let strategy = PunchStrategy.choose(first: first.report, second: second.report)
     let skew = max(first.delay - second.delay, second.delay - first.delay)
     let hold = min(max(skew + holdMargin, holdMin), holdMax)
-    func plan(_ role: PunchRole, _ peer: Party) -> PunchPlan {
+    func plan(_ role: PunchRole, for own: Party, _ peer: Party) -> PunchPlan {
       PunchPlan(
-        round: round, mode: strategy.mode, role: role, hold: hold, peer: peer.report,
+        round: round, offer: own.offer, mode: strategy.mode, role: role, hold: hold,
+        peer: peer.report,
         observedPeer: peer.observed, candidates: peer.candidates)
     }
-    return (plan(strategy.first, second), plan(strategy.second, first))
+    return (plan(strategy.first, for: first, second), plan(strategy.second, for: second, first))
   }
 
   /// What the delays vary by.

@@ -69,7 +69,7 @@ final class PunchPeer: DatagramReceiver {
   var socketCount: Int { sockets.count }
 
   func follow(_ plan: PunchPlan) {
-    machine.begin(plan, socket: main, now: loop.now)
+    machine.begin(plan, socket: main, offer: UInt32(main), now: loop.now)
     drain()
   }
 
@@ -147,7 +147,8 @@ final class PunchPeer: DatagramReceiver {
     candidates += probe.reflexive.prefix(1).map { Candidate(address: $0, kind: .reflexive) }
     register?(
       PunchPlan.Party(
-        report: probe.report, observed: probe.reflexive.first, candidates: candidates,
+        offer: UInt32(main), report: probe.report, observed: probe.reflexive.first,
+        candidates: candidates,
         delay: .zero))
   }
 

@@ -32,6 +32,8 @@ final class PunchWorld {
     var delays = [Duration.milliseconds(20), .milliseconds(20)]
     /// What it believes of the delays is wrong by so much.
     var planSkew = Duration.zero
+    /// For all plans but the first.
+    var laterPlanSkew: Duration?
     var settings = PunchSettings()
     var middleware: [any PunchMiddleware] = []
   }
@@ -87,6 +89,22 @@ final class PunchWorld {
     loop.run(for: skew)
     startedAt = loop.now
     second.start()
+  }
+
+  /// Other hosts behind both translators open flows all the time.
+  func addNoise(every interval: Duration) {
+    for (index, nat) in nats.enumerated() {
+      let host = SocketAddress(ipv4: 0x0a00_0909 + UInt32(index), port: 0)
+      nat.attach(host)
+      makeNoise(network.bind(host), every: interval, port: 1)
+    }
+  }
+
+  private func makeNoise(_ socket: SimSocket, every interval: Duration, port: UInt16) {
+    socket.send([0], to: .otherHost.with(port: port))
+    loop.after(interval) { [weak self] in
+      self?.makeNoise(socket, every: interval, port: port % 60_000 + 1)
+    }
   }
 
   /// Whether both sides use one path.
@@ -147,7 +165,8 @@ final class PunchWorld {
     plans += 1
     let round = PunchPlan.pair(round: UInt32(plans), first: one, second: two)
     loop.after(options.delays[0]) { [weak self] in self?.first.follow(round.first) }
-    loop.after(options.delays[1] + options.planSkew) { [weak self] in
+    let skew = plans > 1 ? options.laterPlanSkew ?? options.planSkew : options.planSkew
+    loop.after(options.delays[1] + skew) { [weak self] in
       self?.second.follow(round.second)
     }
   }
