@@ -66,6 +66,8 @@ extension PunchMachine {
     _ type: ProbeMessage.MessageType, isChosen: Bool, transaction: TransactionID,
     observed: SocketAddress, to destination: SocketAddress, socket: Int, hopLimit: UInt8?
   ) {
+    // A peer that made us count that far has had its answers.
+    guard number < .max else { return }
     number += 1
     let message = ProbeMessage(
       type: type, isChosen: isChosen, round: round, number: number, transaction: transaction,
