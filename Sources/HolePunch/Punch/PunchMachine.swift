@@ -147,7 +147,7 @@ extension PunchMachine {
       }
     }
     let heard = targets.filter { state == .idle && $0.isHeard }
-    closeOpened(except: nil)
+    closeOpened(except: path?.socket)
     self.plan = plan
     self.socket = socket
     round = max(round, plan.round)
