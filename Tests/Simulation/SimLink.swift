@@ -7,6 +7,8 @@ public struct LinkSettings: Sendable {
   /// Extra delay, uniform between zero and this; alone enough to reorder.
   public var jitter = Duration.zero
   public var lossRate = 0.0
+  /// Datagrams that are lost in a row; `lossRate` stays the share of all.
+  public var lossBurst = 1
   public var duplicationRate = 0.0
   /// Share of datagrams that are held back by `reorderingDelay`.
   public var reorderingRate = 0.0
@@ -41,6 +43,8 @@ public final class SimLink {
   private var random: SplitMix64
   /// When the last accepted datagram will have left the queue.
   private var busyUntil = Instant(nanoseconds: 0)
+  /// Datagrams of the current burst that are still to be lost.
+  private var burstLeft = 0
 
   init(settings: LinkSettings, seed: UInt64) {
     self.settings = settings
@@ -58,7 +62,7 @@ public final class SimLink {
   /// Decides about a datagram of `count` bytes: no, one or two arrivals.
   func accept(_ count: Int, ecn: ECN, headerBytes: Int, now: Instant) -> [Arrival] {
     // All draws happen for every datagram: see `SplitMix64.chance`.
-    let isLost = random.chance(settings.lossRate)
+    let isLost = loses()
     let isDuplicated = random.chance(settings.duplicationRate)
     let first = drawArrival(count, ecn)
     let second = drawArrival(count, ecn)
@@ -70,6 +74,20 @@ public final class SimLink {
       Arrival(
         at: departure + settings.latency + draw.delay, ecn: draw.ecn, corruption: draw.corruption)
     }
+  }
+
+  private func loses() -> Bool {
+    // Bursts begin so rarely that their share comes out right: with probability p between bursts
+    // of b, b / (b + 1/p) of all are lost, for b of 1 as well.
+    let rate = settings.lossRate
+    let burst = Double(settings.lossBurst)
+    let begins = random.chance(burst > 1 ? rate / (burst * (1 - rate) + rate) : rate)
+    if burstLeft > 0 {
+      burstLeft -= 1
+      return true
+    }
+    if begins { burstLeft = settings.lossBurst - 1 }
+    return begins
   }
 
   private struct Draw {

@@ -20,6 +20,11 @@ public final class SimNetwork {
   /// By the address that others see.
   private var sockets: [SocketAddress: SimSocket] = [:]
   private var nextPort: UInt16 = 49_152
+  /// Translators by their outside address, and those that hosts are behind.
+  private var translators: [SocketAddress: SimNAT] = [:]
+  private var gateways: [SocketAddress: SimNAT] = [:]
+  /// Routers between any two networks; a datagram with fewer hops left dies there.
+  public var coreHops = 8
 
   private struct Direction: Hashable {
     var from: SocketAddress
@@ -60,6 +65,20 @@ public final class SimNetwork {
     change(&link(from: other, to: one).settings)
   }
 
+  /// Puts a translator on the network.
+  public func addTranslator(at address: SocketAddress, _ settings: SimNAT.Settings) -> SimNAT {
+    var own = TraceHash()
+    for number in [seed, address.high, address.low] { own.note(number) }
+    let translator = SimNAT(
+      network: self, address: address, settings: settings, seed: own.value)
+    precondition(translators.updateValue(translator, forKey: translator.address) == nil)
+    return translator
+  }
+
+  func attach(_ host: SocketAddress, to translator: SimNAT) {
+    gateways[host.with(port: 0)] = translator
+  }
+
   /// Puts bytes on the wire as if `from` had sent them; for tests that play an attacker.
   public func inject(_ bytes: [UInt8], from: SocketAddress, to: SocketAddress) {
     transmit(SimDatagram(bytes: bytes, from: from, to: to, ecn: .notCapable))
@@ -78,6 +97,28 @@ extension SimNetwork {
   func transmit(_ datagram: SimDatagram) {
     sentCount += 1
     onSend?(datagram)
+    route(datagram)
+  }
+
+  /// Takes a datagram from a host, or from a translator's outside, to where it goes.
+  private func route(_ datagram: SimDatagram) {
+    let near = gateways[datagram.from.with(port: 0)]
+    let far = gateways[datagram.to.with(port: 0)]
+    guard near !== far else {
+      // Neighbours, or two hosts of the open internet.
+      if near != nil || datagram.hopLimit > coreHops { carry(datagram) }
+      return
+    }
+    // Nobody but its neighbours reaches a host by its inside address.
+    guard let near, far == nil, let translated = near.translate(datagram) else { return }
+    if translated.to.with(port: 0) != near.address {
+      route(translated)
+    } else if near.settings.hairpins {
+      deliver(translated, now: loop.now)
+    }
+  }
+
+  private func carry(_ datagram: SimDatagram) {
     let headerBytes = datagram.to.isIPv4 ? Self.headersIPv4 : Self.headersIPv6
     let arrivals = link(from: datagram.from, to: datagram.to).accept(
       datagram.bytes.count, ecn: datagram.ecn, headerBytes: headerBytes, now: loop.now)
@@ -102,6 +143,10 @@ extension SimNetwork {
   }
 
   private func deliver(_ datagram: SimDatagram, now: Instant) {
+    if let translator = translators[datagram.to.with(port: 0)] {
+      if let admitted = translator.admit(datagram) { deliver(admitted, now: now) }
+      return
+    }
     guard let socket = sockets[datagram.to] else { return }
     deliveredCount += 1
     socket.receive(datagram, now: now)
@@ -126,4 +171,6 @@ public struct SimDatagram: Sendable {
   public var from: SocketAddress
   public var to: SocketAddress
   public var ecn: ECN
+  /// What is left of the IP header's TTL.
+  public var hopLimit = 64
 }

@@ -33,6 +33,14 @@ public final class SimSocket: DatagramSocket {
     return .sent
   }
 
+  /// Sends one datagram that dies after so many routers.
+  public func send(_ bytes: [UInt8], to destination: SocketAddress, hopLimit: Int = 64) {
+    guard !isClosed else { return }
+    network?.transmit(
+      SimDatagram(
+        bytes: bytes, from: publicAddress, to: destination, ecn: .notCapable, hopLimit: hopLimit))
+  }
+
   public func sourceAddress(towards remote: SocketAddress) -> SocketAddress { localAddress }
 
   public func close() {

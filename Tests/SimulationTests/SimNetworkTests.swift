@@ -62,6 +62,26 @@ struct SimNetworkTests {
     #expect(arrival?.path.remote == pair.sender.localAddress)
   }
 
+  @Test("losses come in bursts of the given length, at the given rate", arguments: Seeds.first(20))
+  func bursts(seed: UInt64) {
+    let pair = Pair(seed: seed) {
+      $0.lossRate = 0.12
+      $0.lossBurst = 25
+      $0.latency = .zero
+    }
+    var fates: [Bool] = []
+    for index in 0..<50_000 {
+      pair.send([UInt8(index % 256)])
+      let count = pair.record.arrivals.count
+      pair.loop.run(for: .microseconds(1))
+      fates.append(pair.record.arrivals.count > count)
+    }
+    let lost = fates.count { !$0 }
+    #expect(abs(lost - 6_000) < 1_500, "\(lost)")
+    let runs = fates.split(separator: true).dropLast().map(\.count)
+    #expect(runs.allSatisfy { $0 >= 25 })
+  }
+
   @Test("a batch arrives as its segments, the last one shorter")
   func segments() {
     let pair = Pair()

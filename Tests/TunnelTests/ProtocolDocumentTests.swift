@@ -15,6 +15,7 @@ struct ProtocolDocumentTests {
     case "header": try checkHeader(vector)
     case "ticket": try checkTicket(vector)
     case "path": try checkPath(vector)
+    case "probe": try checkProbe(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
     default: Issue.record("no such kind of vector")
@@ -26,7 +27,7 @@ struct ProtocolDocumentTests {
     let vectors = try Document.load().vectors
     #expect(
       Set(vectors.map(\.kind)) == [
-        "varint", "message", "proof", "header", "ticket", "path", "preface", "frame",
+        "varint", "message", "proof", "header", "ticket", "path", "probe", "preface", "frame",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
