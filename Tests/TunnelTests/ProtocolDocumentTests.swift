@@ -17,6 +17,7 @@ struct ProtocolDocumentTests {
     case "path": try checkPath(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
+    case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     default: Issue.record("no such kind of vector")
     }
   }
@@ -26,7 +27,7 @@ struct ProtocolDocumentTests {
     let vectors = try Document.load().vectors
     #expect(
       Set(vectors.map(\.kind)) == [
-        "varint", "message", "proof", "header", "ticket", "path", "preface", "frame",
+        "varint", "message", "proof", "header", "ticket", "path", "preface", "frame", "go-ahead",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -127,7 +128,12 @@ struct ProtocolDocumentTests {
       let services = try vector.text("services").split(separator: " ").map { service in
         let parts = service.split(separator: ":", omittingEmptySubsequences: false)
         let port = try #require(UInt16(parts[1]))
-        return ControlMessage.Service(name: String(parts[0]), port: port)
+        var service = ControlMessage.Service(name: String(parts[0]), port: port)
+        if parts.count > 2 {
+          let number = try #require(UInt8(parts[2]))
+          service.kind = try #require(ControlMessage.Service.Kind(rawValue: number))
+        }
+        return service
       }
       return .welcome(
         ControlMessage.Welcome(
@@ -154,7 +160,12 @@ struct ProtocolDocumentTests {
     case "malformed": #expect(FlowHeader.decode(bytes) == .malformed)
     case "incomplete": #expect(FlowHeader.decode(bytes) == .needsMore)
     default:
-      let header = FlowHeader(kind: .tcp, service: try vector.text("service"))
+      var header = FlowHeader(kind: .tcp, service: try vector.text("service"))
+      if let words = vector.fields["destination"]?.split(separator: " ") {
+        let port = try #require(UInt16(words[1]))
+        header = FlowHeader(
+          service: header.service, destination: Destination(host: String(words[0]), port: port))
+      }
       if vector.isEncoded { #expect(header.encoded == bytes) }
       #expect(FlowHeader.decode(bytes) == .header(header, count: bytes.count))
     }

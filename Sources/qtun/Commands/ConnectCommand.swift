@@ -11,9 +11,27 @@ struct ConnectCommand: Sendable {
     let identity = try settings.session.loadIdentity(console: console, global: global)
     var choices: [Opening.Choice] = []
     for listener in settings.listeners { choices.append(try listener.choice()) }
-    configuration = Link.Configuration(
+    var configuration = Link.Configuration(
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
       session: settings.session.tunnel, carriers: settings.carriers.policy)
+    configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
+    self.configuration = configuration
+  }
+
+  /// Reads `USER:PASSWORD` from the first line of a file.
+  private static func readCredentials(_ path: String) throws(Failure) -> ProxyCredentials {
+    let line: String
+    do throws(SecretLineError) {
+      line = try SecretLine.read(path: path)
+    } catch {
+      throw Failure(error, path: path)
+    }
+    guard let credentials = ProxyCredentials(line) else {
+      throw Failure(
+        .configuration, "the first line of \(path) is not USER:PASSWORD",
+        fix: "write both with a colon between, 255 bytes each at most")
+    }
+    return credentials
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
