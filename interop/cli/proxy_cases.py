@@ -11,7 +11,8 @@ from cli.group import Group
 from cli.sockets import (
     dial, echo, ending, free_tcp_port, pattern, receive_exactly, receive_to_end)
 from cli.stage import Connect, Stage, end, require_line, require_text
-from harness.suite import require
+from harness.ssh import SSHServer
+from harness.suite import Skip, require
 
 GROUP = Group("proxy")
 SIZE = 3_000_000
@@ -85,6 +86,23 @@ def _each(stage: Stage) -> None:
     require(len(forwarded) == 2, f"{len(forwarded)} requests were passed on")
     require_text(forwarded[0], "GET / HTTP/1.1", "Via: 1.1 qtun", "Connection: close")
     require("Proxy-" not in forwarded[0], "a field for the proxy went on")
+
+
+@GROUP.case("ssh-through-socks", seconds=60)
+def _ssh(stage: Stage) -> None:
+    """A session with a command, and ten megabytes both ways through `cat`."""
+    netcat = stage.tools.program("nc")
+    server = SSHServer(stage.tools, stage.workspace)
+    proxy = _proxy(stage, f"127.0.0.1:{server.port}").address
+    way = f"{netcat} -X 5 -x {proxy} %h %p"
+    asked = subprocess.run(server.command(way, "echo", "there"), capture_output=True, timeout=20)
+    if b"invalid option" in asked.stderr:
+        raise Skip("this nc speaks no SOCKS; scripts/setup interop installs netcat-openbsd")
+    require(asked.stdout == b"there\n", f"ssh: {asked.stderr.decode()}")
+    sent = pattern(17, 10_000_000)
+    copied = subprocess.run(
+        server.command(way, "cat"), input=sent, capture_output=True, timeout=30)
+    require(copied.stdout == sent, f"ssh: {copied.stderr.decode()}")
 
 
 @GROUP.case("refused-in-its-own-words", seconds=60)
@@ -228,6 +246,8 @@ def _password(stage: Stage) -> None:
         status, output, complaint = _curl(
             stage, "-f", "-x", proxy, "-o", "/dev/null", "-w", "%{http_code}", url)
         require((status == 0 and output == b"200") == is_right, f"{proxy}: {output} {complaint}")
+    open_to_all = stage.start("connect", share.ticket, "0.0.0.0:0")
+    require_line(open_to_all, "proxy without a password.*--proxy-auth")
     require("pass word" not in connect.process.errors(), "the password is in the log")
     secret.write_text("nothing\n")
     wrong = stage.run("connect", share.ticket, "0", "--proxy-auth", secret, status=3)
