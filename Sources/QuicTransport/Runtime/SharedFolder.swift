@@ -83,11 +83,8 @@ public final class SharedFile {
         pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }
       guard name != ".", name != ".." else { continue }
-      entries.append((name, Int32(entry.pointee.d_type) == DT_DIR_NUMBER))
+      entries.append((name, Int(entry.pointee.d_type) == Int(DT_DIR)))
     }
     return entries
   }
 }
-
-/// DT_DIR of readdir(3), which Swift imports as an enumeration on some systems.
-private let DT_DIR_NUMBER: Int32 = 4

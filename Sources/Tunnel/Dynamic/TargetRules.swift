@@ -15,16 +15,14 @@ public struct TargetRules: Equatable, Sendable, CustomStringConvertible {
   /// Reads rules separated by commas: `example.com:443`, `*.example.com:80-443`, `10.0.0.0/8:22`,
   /// `[2001:db8::]/32:*`, `*:443`.
   ///
-  /// - Throws: `TargetRuleError` about the first that cannot be read.
+  /// - Throws: `.unreadable` with the first that cannot be read, `.tooMany`.
   public init(_ text: String) throws(TargetRuleError) {
     var rules: [Rule] = []
     for word in text.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let rule = Rule(word) else { throw TargetRuleError(rule: String(word)) }
+      guard let rule = Rule(word) else { throw .unreadable(String(word)) }
       rules.append(rule)
     }
-    guard rules.count <= Self.countMax else {
-      throw TargetRuleError(rule: "more than \(Self.countMax)")
-    }
+    guard rules.count <= Self.countMax else { throw .tooMany }
     self.rules = rules
     description = text
   }
@@ -55,7 +53,7 @@ public struct TargetRules: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// More is a configuration file, which this is not.
+  /// Each is looked at for each address; more belong into a firewall.
   static let countMax = 256
 
   struct Rule: Equatable, Sendable {
@@ -132,8 +130,10 @@ extension TargetRules.Rule.Host {
   }
 }
 
-/// A rule that cannot be read.
-public struct TargetRuleError: Error, Equatable, Sendable {
-  /// The rule as written.
-  public let rule: String
+/// Why a list of rules cannot be read.
+public enum TargetRuleError: Error, Equatable, Sendable {
+  /// This one, as written.
+  case unreadable(String)
+  /// More than 256.
+  case tooMany
 }

@@ -27,13 +27,13 @@ struct HTTPHead: Equatable {
   /// The longest head. Browsers send a fraction of it.
   static let sizeMax = 8 * 1024
 
-  /// The values of every field of this name, in lower case.
+  /// The values of every field of this name, which is given in lower case.
   func values(of name: String) -> [[UInt8]] {
     fields.filter { $0.isNamed(name) }.map(\.value)
   }
 
-  /// The members of the comma-separated lists in every field of this name, in lower case
-  /// (RFC 9110 §5.6.1).
+  /// The members, in lower case, of the comma-separated lists in every field of this name (RFC 9110
+  /// §5.6.1).
   func members(of name: String) -> [String] {
     values(of: name).flatMap { value in
       value.split(separator: UInt8(ascii: ",")).map { member in
@@ -44,11 +44,11 @@ struct HTTPHead: Equatable {
 
   /// Reads a head from the front of `bytes`.
   static func read(_ bytes: [UInt8]) -> Result {
-    // What is wrong already need not be waited for.
-    guard bytes.prefix(sizeMax).allSatisfy(isHeadByte) || endOfHead(bytes) != nil else {
-      return .malformed
+    guard let end = endOfHead(bytes) else {
+      // What is wrong already need not be waited for.
+      guard bytes.prefix(sizeMax).allSatisfy(isHeadByte) else { return .malformed }
+      return bytes.count < sizeMax ? .needsMore : .tooLarge
     }
-    guard let end = endOfHead(bytes) else { return bytes.count < sizeMax ? .needsMore : .tooLarge }
     let lines = bytes[..<(end - 4)].split(
       separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     var head: HTTPHead?

@@ -45,11 +45,18 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
     do throws(TargetRuleError) {
       return .dynamic(try TargetRules(String(text.dropFirst(dynamicPrefix.count))))
     } catch {
-      throw ValueProblem(
-        text, "has a rule that cannot be read: \(ValueProblem.shown(error.rule))",
-        fix: "write HOST:PORTS with commas between, such as dynamic:example.com:443, "
-          + "dynamic:*.example.com:80-443, dynamic:10.0.0.0/8:22, dynamic:[2001:db8::]/32:* or "
-          + "dynamic:*:443")
+      switch error {
+      case .unreadable(let rule):
+        throw ValueProblem(
+          text, "has a rule that cannot be read: \(ValueProblem.shown(rule))",
+          fix: "write HOST:PORTS with commas between, such as dynamic:example.com:443, "
+            + "dynamic:*.example.com:80-443, dynamic:10.0.0.0/8:22, dynamic:[2001:db8::]/32:* or "
+            + "dynamic:*:443")
+      case .tooMany:
+        throw ValueProblem(
+          text, "has too many rules", fix: "write 256 at most; networks take many addresses at once"
+        )
+      }
     }
   }
 

@@ -61,6 +61,7 @@ struct ConnectCommand: Sendable {
   private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
     for service in services {
       let address = service.address.description
+      warnIfOpenProxy(service, run)
       // `-` is no name, and keeps the columns for awk(1) and the like.
       let name = service.name.isEmpty ? "-" : service.name
       if services.count > 1 || !service.name.isEmpty {
@@ -77,9 +78,20 @@ struct ConnectCommand: Sendable {
         result.member("event", "listening")
         result.member("service", service.name)
         result.member("address", address)
+        result.member("proxy", service.isProxy)
       }
       try StandardOutput.writeLine(writer.text)
     }
+  }
+
+  private func warnIfOpenProxy(_ service: OpenedService, _ run: LoopRun) {
+    guard service.isProxy, configuration.proxyCredentials == nil,
+      case .tcp(let address) = service.address, !address.isLoopback
+    else { return }
+    run.log.warning(
+      "proxy without a password", .address(address.description),
+      .cause("everybody who reaches this address may use it"),
+      .fix("ask for a password with --proxy-auth FILE, or listen on 127.0.0.1"))
   }
 
   /// Takes the ticket from where the command line says.

@@ -140,6 +140,6 @@ struct TargetRulesTests {
   func bounded() throws {
     let rules = { (count: Int) in Array(repeating: "a:1", count: count).joined(separator: ",") }
     _ = try TargetRules(rules(TargetRules.countMax))
-    #expect(throws: TargetRuleError.self) { try TargetRules(rules(TargetRules.countMax + 1)) }
+    #expect(throws: TargetRuleError.tooMany) { try TargetRules(rules(TargetRules.countMax + 1)) }
   }
 }
