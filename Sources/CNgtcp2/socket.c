@@ -447,6 +447,16 @@ int qtun_tcp_accept(int listener, qtun_address *remote) {
   return fd;
 }
 
+int qtun_socket_local_address(int fd, qtun_address *local) {
+  struct sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
+    return -errno;
+  }
+  qtun_address_load(&storage, local);
+  return 0;
+}
+
 int qtun_tcp_connect(const qtun_address *remote) {
   bool is_ipv4 = is_mapped(remote);
   int fd = socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -74,6 +74,9 @@ int qtun_tcp_listen(const qtun_address *address, int backlog, qtun_address *boun
 /// Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set. Returns fd or -errno.
 int qtun_tcp_accept(int listener, qtun_address *remote);
 
+/// Stores the address that a socket is bound to. Returns 0 or -errno.
+int qtun_socket_local_address(int fd, qtun_address *local);
+
 /// Begins a non-blocking TCP connect with TCP_NODELAY. Returns fd or -errno; completion is
 /// reported by writability and `qtun_socket_error`.
 int qtun_tcp_connect(const qtun_address *remote);

@@ -211,7 +211,9 @@ extension CommandLineParser {
     }
     guard let session = sessionSettings() else { return nil }
     return .share(
-      ShareSettings(services: services, listen: value(of: Grammar.listen), session: session))
+      ShareSettings(
+        services: services, listen: value(of: Grammar.listen),
+        proxyProtocol: value(of: Grammar.proxyProtocol), session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -247,7 +249,7 @@ extension CommandLineParser {
     return .connect(
       ConnectSettings(
         ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
-        session: session))
+        proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
   }
 
   private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {
