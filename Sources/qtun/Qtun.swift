@@ -50,6 +50,8 @@ enum Qtun {
       try StandardOutput.writeLine(settings.isJSON ? report.json : report.text)
     case .keygen(let keygen):
       try KeygenCommand(settings: keygen).run(settings)
+    case .ticket(let ticket):
+      try TicketCommand(settings: ticket).run(settings, console: console)
     case .share(let share):
       let command = try ShareCommand(settings: share, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in

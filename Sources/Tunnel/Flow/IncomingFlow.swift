@@ -12,6 +12,7 @@ final class IncomingFlow {
 
   private let stream: StreamCore
   private let services: [String: [StreamAddress]]
+  private let unknownCode: UInt64
   private let loop: any EventLoop
   private let connect: Connect
   private let ended: (FlowReport) -> Void
@@ -22,13 +23,15 @@ final class IncomingFlow {
 
   /// - Parameters:
   ///   - services: the addresses of each shared target by service name, tried in order.
+  ///   - unknownCode: what a flow to any other service is refused with.
   ///   - ended: called once, on the loop.
   init(
-    stream: StreamCore, services: [String: [StreamAddress]], loop: any EventLoop,
-    connect: @escaping Connect, ended: @escaping (FlowReport) -> Void
+    stream: StreamCore, services: [String: [StreamAddress]], unknownCode: UInt64,
+    loop: any EventLoop, connect: @escaping Connect, ended: @escaping (FlowReport) -> Void
   ) {
     self.stream = stream
     self.services = services
+    self.unknownCode = unknownCode
     self.loop = loop
     self.connect = connect
     self.ended = ended
@@ -71,7 +74,7 @@ final class IncomingFlow {
     case .header(let header, let count):
       stream.consume(count - known)
       guard let addresses = services[header.service] else {
-        fail(.rejected, code: TunnelCode.unknownService)
+        fail(.rejected, code: unknownCode)
         return
       }
       tryNext(addresses[...], lastError: ECONNREFUSED)

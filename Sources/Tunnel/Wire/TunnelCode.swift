@@ -13,6 +13,12 @@ enum TunnelCode {
   static let superfluous: UInt64 = 0x06
   /// Both sides said FINISHED: everything is with the programs.
   static let drained: UInt64 = 0x07
+  /// The ticket was taken back, or is not in the list of tickets.
+  static let revoked: UInt64 = 0x08
+  static let expired: UInt64 = 0x09
+  /// As many identities as the ticket allows have used it.
+  static let usedUp: UInt64 = 0x0a
+  static let identityNotAllowed: UInt64 = 0x0b
 
   // Stream
   /// The local connection was reset, or its program vanished.
@@ -26,4 +32,6 @@ enum TunnelCode {
   static let sessionEnding: UInt64 = 0x105
   /// The service takes one flow and has it.
   static let targetBusy: UInt64 = 0x106
+  /// The ticket is not for this service.
+  static let notInScope: UInt64 = 0x109
 }

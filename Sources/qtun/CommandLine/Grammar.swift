@@ -1,7 +1,7 @@
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, keygen, version, help]
+  static let commands = [share, connect, pipe] + ticketCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -12,6 +12,13 @@ enum Grammar {
   static let allOptions: [OptionSpec] = {
     var seen: Set<String> = []
     return (globalOptions + commands.flatMap(\.options)).filter { seen.insert($0.long).inserted }
+  }()
+
+  /// The words that a command line begins with.
+  static let firstWords: [String] = {
+    var seen: Set<String> = []
+    let words = commands.map { $0.name.split(separator: " ").first.map(String.init) ?? $0.name }
+    return words.filter { seen.insert($0).inserted }
   }()
 
   /// The command of that name.
@@ -112,7 +119,8 @@ extension Grammar {
       + "service. Without any, all are opened at 127.0.0.1, at the ports that they are shared from")
   /// The page to show.
   static let topic = Argument(
-    "TOPIC", .text, isOptional: true, help: "a command, or one of the topics that `qtun help` lists"
+    "TOPIC", .text, isOptional: true, isRepeatable: true,
+    help: "a command, or one of the topics that `qtun help` lists"
   )
 }
 
@@ -129,7 +137,7 @@ extension Grammar {
         + "ends at once.",
     ],
     arguments: [service.spec],
-    options: [listen.spec] + sessionOptions,
+    options: [listen.spec, allow.spec, expires.spec, uses.spec] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
       (

@@ -13,6 +13,8 @@ struct Invocation: Equatable, Sendable {
     case connect(ConnectSettings)
     /// Join standard input and output to a peer's.
     case pipe(PipeSettings)
+    /// Make, show, list or revoke tickets.
+    case ticket(TicketSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -69,6 +71,10 @@ struct ShareSettings: Equatable, Sendable {
   let services: [NamedPlace]
   /// The UDP address to await peers at; nil for every address and a free port.
   let listen: HostPort?
+  /// Who may come in; empty for everyone with a ticket.
+  var allowed: [AllowEntry] = []
+  /// What the ticket that it prints is limited to.
+  var limits = TicketLimits()
   /// The session's settings.
   let session: SessionSettings
 }
