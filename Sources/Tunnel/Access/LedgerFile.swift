@@ -3,19 +3,17 @@ internal import Glibc
 /// The file of a ledger, shared by every process of an identity: shares read it, `qtun ticket`
 /// writes it, and a share writes down who used a ticket.
 ///
-/// Writers take turns by a lock on a file beside it, since each puts a new file in the old one's
-/// place; readers need no lock.
+/// Each writer puts a new file in the old one's place, so they take turns by a lock on the identity's
+/// file, which stays; readers need no lock. An empty list leaves no file behind.
 public struct LedgerFile: Sendable {
   /// Where it is.
   public let path: String
+  private let lockPath: String
 
   /// The file that belongs to the identity in `identityFile`.
   public init(besideIdentity identityFile: String) {
-    self.init(path: identityFile + ".access")
-  }
-
-  init(path: String) {
-    self.path = path
+    path = identityFile + ".access"
+    lockPath = identityFile
   }
 
   /// Reads it; an empty ledger if there is none.
@@ -39,6 +37,10 @@ public struct LedgerFile: Sendable {
     let before = ledger
     let result = try change(&ledger)
     guard ledger != before else { return result }
+    guard ledger != Ledger() else {
+      guard unlink(path) == 0 else { throw .unwritable(errno) }
+      return result
+    }
     let text = ledger.text
     guard text.count <= Self.sizeMax else { throw .full }
     try PrivateFile.replace(path, with: text)
@@ -57,7 +59,7 @@ public struct LedgerFile: Sendable {
   // MARK: Lock
 
   private func lock(patience: Duration) throws(AccessFileError) -> Lock {
-    let raw = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    let raw = open(lockPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard raw >= 0 else { throw .unwritable(errno) }
     let lock = Lock(raw)
     var stepsLeft = patience / Self.lockStep

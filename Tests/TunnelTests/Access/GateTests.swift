@@ -188,7 +188,7 @@ struct GateTests {
   @Test("a use that cannot be written down lets nobody in")
   func useIsDurable() throws {
     let scene = try Scene(uses: 1)
-    let raw = open(scene.file.path + ".lock", O_RDWR | O_CREAT, 0o600)
+    let raw = open(scene.folder.file("identity"), O_RDONLY)
     defer { close(raw) }
     #expect(flock(raw, LOCK_EX) == 0)
     let client = try scene.client { $0.greet(scene.ticket) }
@@ -225,7 +225,7 @@ struct GateTests {
   @Test("a damaged list stops a share from starting, a missing one does not")
   func damagedStart() throws {
     let folder = try TemporaryFolder()
-    let file = LedgerFile(path: folder.file("identity.access"))
+    let file = LedgerFile(besideIdentity: folder.file("identity"))
     let rules = AccessRules(tickets: file, allowed: nil)
     _ = try Gate(root: TunnelWorld.capability, rules: rules, wallClock: { 0 })
     try folder.write([1, 2, 3], to: "identity.access", mode: 0o600)
@@ -326,6 +326,7 @@ extension GateTests {
       isListed: Bool = true
     ) throws {
       folder = try TemporaryFolder()
+      try folder.write([], to: "identity", mode: 0o600)
       let file = LedgerFile(besideIdentity: folder.file("identity"))
       self.file = file
       let grant = try #require(

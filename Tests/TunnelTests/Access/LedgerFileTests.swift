@@ -13,6 +13,7 @@ struct LedgerFileTests {
   init() throws {
     folder = try TemporaryFolder()
     file = LedgerFile(besideIdentity: folder.file("identity"))
+    try folder.write([], to: "identity", mode: 0o600)
   }
 
   @Test("it is for its owner alone, and nothing temporary stays behind")
@@ -21,9 +22,10 @@ struct LedgerFileTests {
     #expect(try file.loadOrEmpty() == Ledger())
     try add(1)
     #expect(TemporaryFolder.mode(file.path) == S_IFREG | 0o600)
-    #expect(
-      TemporaryFolder.list(folder.path) == ["identity.access", "identity.access.lock"])
+    #expect(TemporaryFolder.list(folder.path) == ["identity", "identity.access"])
     #expect(try file.load().ledger.tickets.count == 1)
+    try file.update(patience: .zero) { ledger throws(AccessFileError) in ledger = Ledger() }
+    #expect(TemporaryFolder.list(folder.path) == ["identity"])
   }
 
   @Test("one that others may touch, that is damaged or too large is refused and not replaced")
@@ -74,7 +76,7 @@ struct LedgerFileTests {
 
   @Test("a writer that never ends costs the patience, and no more")
   func busy() throws {
-    let raw = open(file.path + ".lock", O_RDWR | O_CREAT, 0o600)
+    let raw = open(folder.file("identity"), O_RDONLY)
     defer { close(raw) }
     #expect(flock(raw, LOCK_EX) == 0)
     #expect(throws: AccessFileError.busy) { try add(1, patience: .milliseconds(4)) }
