@@ -8,7 +8,8 @@ public enum TunnelEvent: Sendable {
   case sessionMoved(path: SessionPath, reason: SwitchReason)
   /// A session that was open ended.
   case sessionEnded(peer: PublicKey?, remote: SocketAddress, reason: QuicError)
-  /// A peer was not let in, or gave up before it was.
+  /// A peer was not let in, or gave up before it was. Peers that keep trying from one address are
+  /// told of every ten seconds only.
   case sessionRefused(remote: SocketAddress, reason: QuicError)
   case flowOpened(number: Int64)
   case flowEnded(FlowReport)
@@ -16,6 +17,8 @@ public enum TunnelEvent: Sendable {
   case flowLimitReached
   /// The peer takes no new flows.
   case peerDraining(reason: String)
+  /// A file that says who may come in cannot be used: nobody new is let in by it until it can.
+  case accessFileUnusable(AccessProblem)
 }
 
 /// The sums of a share or link since it began.

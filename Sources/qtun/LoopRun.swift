@@ -144,7 +144,7 @@ extension LoopRun {
     do throws(TunnelError) {
       return try await dialling.value.get()
     } catch {
-      throw Failure(error)
+      throw Failure(error, identity: configuration.identity.publicKey)
     }
   }
 
@@ -229,6 +229,10 @@ extension LoopRun {
     case .flowLimitReached:
       log.warning("connection refused", .cause("the peer allows no more flows for now"))
     case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))
+    case .accessFileUnusable(let problem):
+      let failure = Failure(problem)
+      log.warning(
+        "access file cannot be used", .cause(failure.cause), .fix(failure.fix))
     }
   }
 

@@ -163,7 +163,7 @@ final class LinkCore {
         address: address, expectedPeer: ticket.identity, serverName: nil)
       let session = try SessionCore(
         dialing: target, over: path, endpoint: endpoint, registry: registry,
-        capability: ticket.capability, loop: loop)
+        ticket: ticket, loop: loop)
       session.owner = self
       dialled.append(session)
     } catch {

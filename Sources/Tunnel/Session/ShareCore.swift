@@ -7,13 +7,15 @@ final class ShareCore {
   /// Takes carriers over TCP; its connections are handed in by the owner of the listener.
   let carriers: CarrierListener
   private let loop: any EventLoop
-  private let capability: SecretBytes
+  private let gate: Gate
   private let routes: [String: ServiceRoute]
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
   private let finder: TargetFinder
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
+  /// Armed while sessions are open.
+  private var watchTimer: LoopTimer?
   /// The session that was opened last.
   private weak var newest: SessionCore?
   private var totals = TunnelTotals()
@@ -25,7 +27,10 @@ final class ShareCore {
 
   private struct Admitted {
     let session: SessionCore
+    let source: SocketAddress
     var isOpen = false
+    /// The services that its flows may name.
+    var routes: [String: ServiceRoute] = [:]
     var flows: [Int64: IncomingFlow] = [:]
   }
 
@@ -35,7 +40,7 @@ final class ShareCore {
   ///   - finder: looks up what dialers name, for dynamic services.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
-    loop: any EventLoop, capability: SecretBytes, services: [Service],
+    loop: any EventLoop, gate: Gate, services: [Service],
     connect: @escaping IncomingFlow.Connect, finder: TargetFinder,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
@@ -43,7 +48,7 @@ final class ShareCore {
     self.registry = registry
     self.carriers = carriers
     self.loop = loop
-    self.capability = capability
+    self.gate = gate
     precondition(services.count <= Service.countMax)
     routes = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.route) })
     self.services = services.map(\.announcement)
@@ -51,6 +56,7 @@ final class ShareCore {
     self.finder = finder
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
+    gate.onProblem = { onEvent(.accessFileUnusable($0)) }
   }
 
   var statistics: TunnelTotals {
@@ -84,6 +90,7 @@ final class ShareCore {
   /// Ends everything now.
   func close() {
     isDraining = true
+    if let watchTimer { loop.cancel(watchTimer) }
     for admitted in sessions.values {
       for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
       let code =
@@ -100,12 +107,37 @@ final class ShareCore {
     guard strangers < Self.strangersMax else {
       return connection.close(code: TunnelCode.helloTimeout, reason: "too many others")
     }
+    let source = describe(connection.currentPath).remote
     let session = SessionCore(
-      accepting: connection, endpoint: endpoint, registry: registry, capability: capability,
+      accepting: connection, endpoint: endpoint, registry: registry, gate: gate, source: source,
       services: services, loop: loop)
     session.owner = self
-    sessions[ObjectIdentifier(session)] = Admitted(session: session)
+    sessions[ObjectIdentifier(session)] = Admitted(session: session, source: source)
   }
+
+  // MARK: Access
+
+  private func watch() {
+    guard gate.needsWatch, watchTimer?.isArmed != true else { return }
+    let timer = LoopTimer { [weak self] _ in self?.sendAwayTheUnwelcome() }
+    watchTimer = timer
+    loop.schedule(timer, at: loop.now + Self.watchInterval)
+  }
+
+  /// Closes the sessions whose ticket was revoked or has expired, or whose peer is not on the list
+  /// any more.
+  private func sendAwayTheUnwelcome() {
+    gate.refresh()
+    for admitted in Array(sessions.values) {
+      guard let admission = admitted.session.admission,
+        let refusal = gate.standing(of: admission)
+      else { continue }
+      admitted.session.close(code: refusal.code, reason: refusal.reason)
+    }
+    if sessions.values.contains(where: \.isOpen) { watch() }
+  }
+
+  // MARK: Ends
 
   private func flowEnded(_ session: SessionCore, _ report: FlowReport) {
     sessions[ObjectIdentifier(session)]?.flows[report.number] = nil
@@ -114,6 +146,13 @@ final class ShareCore {
     onEvent(.flowEnded(report))
     if let admitted = sessions[ObjectIdentifier(session)] { finishIfIdle(admitted) }
     endDrainIfDone()
+  }
+
+  private func reportRefusal(of source: SocketAddress, _ error: QuicError) {
+    var code: UInt64?
+    if case .application(let number, false, _) = error { code = number }
+    guard gate.isWorthTelling(code: code, of: source, now: loop.now) else { return }
+    onEvent(.sessionRefused(remote: source, reason: error))
   }
 
   private func describe(_ path: NetworkPath) -> SessionPath {
@@ -142,6 +181,8 @@ final class ShareCore {
   }
 
   private static let strangersMax = 256
+  /// One stat(2) for each file; a revocation has to take effect within five seconds.
+  private static let watchInterval = Duration.seconds(1)
   private static let drainReason = "the sharing side is about to stop"
 }
 
@@ -152,6 +193,10 @@ extension ShareCore: SessionOwner {
       return
     }
     sessions[ObjectIdentifier(session)]?.isOpen = true
+    sessions[ObjectIdentifier(session)]?.routes = routes.filter {
+      session.admission?.allows(service: $0.key) == true
+    }
+    watch()
     newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
@@ -166,8 +211,10 @@ extension ShareCore: SessionOwner {
     totals.flows += 1
     totals.flowsOpen += 1
     let flow = IncomingFlow(
-      stream: stream, services: routes, origin: origin(of: session), loop: loop,
-      connect: connect, finder: finder
+      stream: stream, services: sessions[ObjectIdentifier(session)]?.routes ?? [:],
+      unknownCode: session.admission?.grant == nil
+        ? TunnelCode.unknownService : TunnelCode.notInScope,
+      origin: origin(of: session), loop: loop, connect: connect, finder: finder
     ) { [weak self, weak session] report in
       if let session { self?.flowEnded(session, report) }
     }
@@ -211,7 +258,7 @@ extension ShareCore: SessionOwner {
       totals.connection = session.connection.statistics
       onEvent(.sessionEnded(peer: session.connection.peer, remote: remote, reason: error))
     } else {
-      onEvent(.sessionRefused(remote: remote, reason: error))
+      reportRefusal(of: admitted.source, error)
     }
     endDrainIfDone()
   }

@@ -21,6 +21,8 @@ enum ControlMessage: Equatable {
     var capabilities: UInt64
     /// HMAC-SHA-256 over the TLS exporter, keyed by the ticket's secret.
     var proof: [UInt8]
+    /// The bytes of the ticket's grant; none for an unrestricted ticket.
+    var grant: [UInt8] = []
   }
 
   /// The server's answer: the session is open.
@@ -65,6 +67,7 @@ enum ControlMessage: Equatable {
       body.varint(hello.version)
       body.varint(hello.capabilities)
       body.prefixed(hello.proof)
+      body.prefixed(hello.grant)
     case .welcome(let welcome):
       type = 2
       body.varint(welcome.version)
@@ -109,9 +112,11 @@ enum ControlMessage: Equatable {
 
   private static func hello(_ reader: inout WireReader) -> ControlMessage? {
     guard let version = reader.varint(), let capabilities = reader.varint(),
-      let proof = reader.prefixed(max: 64)
+      let proof = reader.prefixed(max: 64), let grant = reader.prefixed(max: Grant.bytesMax)
     else { return nil }
-    return .hello(Hello(version: version, capabilities: capabilities, proof: Array(proof)))
+    return .hello(
+      Hello(
+        version: version, capabilities: capabilities, proof: Array(proof), grant: Array(grant)))
   }
 
   private static func welcome(_ reader: inout WireReader) -> ControlMessage? {

@@ -3,7 +3,7 @@ internal import Tunnel
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, punch, keygen, version, help]
+  static let commands = [share, connect, pipe, punch] + ticketCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -14,6 +14,13 @@ enum Grammar {
   static let allOptions: [OptionSpec] = {
     var seen: Set<String> = []
     return (globalOptions + commands.flatMap(\.options)).filter { seen.insert($0.long).inserted }
+  }()
+
+  /// The words that a command line begins with.
+  static let firstWords: [String] = {
+    var seen: Set<String> = []
+    let words = commands.map { $0.name.split(separator: " ").first.map(String.init) ?? $0.name }
+    return words.filter { seen.insert($0).inserted }
   }()
 
   /// The command of that name.
@@ -128,7 +135,8 @@ extension Grammar {
       + "A dynamic service becomes a proxy there: SOCKS5, SOCKS4a and HTTP at one port")
   /// The page to show.
   static let topic = Argument(
-    "TOPIC", .text, isOptional: true, help: "a command, or one of the topics that `qtun help` lists"
+    "TOPIC", .text, isOptional: true, isRepeatable: true,
+    help: "a command, or one of the topics that `qtun help` lists"
   )
 }
 
@@ -145,7 +153,7 @@ extension Grammar {
         + "ends at once.",
     ],
     arguments: [service.spec],
-    options: [listen.spec, proxyProtocol.spec] + sessionOptions,
+    options: [listen.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
       (

@@ -17,6 +17,8 @@ struct Invocation: Equatable, Sendable {
     case pipe(PipeSettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
+    /// Make, show, list or revoke tickets.
+    case ticket(TicketSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -75,6 +77,10 @@ struct ShareSettings: Equatable, Sendable {
   let listen: HostPort?
   /// What TCP and Unix targets are told about each connection's origin.
   var proxyProtocol: ProxyProtocol?
+  /// Who may come in; empty for everyone with a ticket.
+  var allowed: [AllowEntry] = []
+  /// What the ticket that it prints is limited to.
+  var limits = TicketLimits()
   /// The session's settings.
   let session: SessionSettings
 }

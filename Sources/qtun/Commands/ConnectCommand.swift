@@ -53,7 +53,7 @@ struct ConnectCommand: Sendable {
     let totals = await link.statistics
     await link.close()
     try await run.summarize(totals)
-    if let lost { throw Failure(lost) }
+    if let lost { throw Failure(lost, identity: configuration.identity.publicKey) }
     let allRefused = totals.flows > 0 && totals.flowsRefused == totals.flows
     return allRefused ? .targetRefused : .ok
   }

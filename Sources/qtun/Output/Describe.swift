@@ -107,6 +107,8 @@ extension Failure {
       self.init(
         .refused, "the peer does not let us in: \(reason)",
         fix: "ask for a fresh ticket; a ticket is valid for the share that printed it")
+    case .denied(let denial): self.init(denial)
+    case .accessFile(let problem): self.init(problem)
     case .identityMismatch(let expected, let actual):
       self = .identityMismatch(
         expected: expected.description, presented: actual.description)
@@ -126,6 +128,36 @@ extension Failure {
       self.init(.configuration, reason, fix: "check the files that the command line names")
     case .system(let reason):
       self.init(.internalError, reason.description, fix: "report this as a defect")
+    }
+  }
+
+  /// The same, for a peer with this identity, which it has to tell if a list lacks it.
+  init(_ error: TunnelError, identity: PublicKey) {
+    let failure = Failure(error)
+    guard case .denied(.identityNotAllowed) = error else {
+      self = failure
+      return
+    }
+    self.init(
+      failure.exitCode, failure.cause, fix: failure.fix,
+      details: [LogField(.identity, identity.description)])
+  }
+
+  private init(_ denial: TunnelError.Denial) {
+    let again = "ask the sharing side for another one, which `qtun ticket make` prints there"
+    switch denial {
+    case .revoked:
+      self.init(.refused, "the sharing side has taken this ticket back", fix: again)
+    case .expired:
+      self.init(.refused, "the ticket has expired", fix: again)
+    case .usedUp:
+      self.init(
+        .refused, "the ticket was used by as many identities as it allows",
+        fix: "\(again); if it was you, use the same key file again (--identity)")
+    case .identityNotAllowed:
+      self.init(
+        .refused, "the share does not let our identity in",
+        fix: "give it to the sharing side, for `qtun share --allow`")
     }
   }
 

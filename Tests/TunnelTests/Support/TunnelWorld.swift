@@ -10,6 +10,8 @@ final class TunnelWorld {
   static let shareIdentity = Identity.fixture(1)
   static let linkIdentity = Identity.fixture(2)
   static let capability = SecretBytes([UInt8](0..<16))
+  /// When the virtual time begins, in seconds since 1970.
+  static let startTime: UInt64 = 1_800_000_000
   static let sharePort: UInt16 = 4_433
   static let sessionSettings = SessionSettings(
     idleTimeout: .seconds(30), congestionControl: .cubic, allowsKeyLog: false)
@@ -40,6 +42,9 @@ final class TunnelWorld {
     /// Addresses in the ticket; empty leaves the share's own.
     var addresses: [SocketAddress]?
     var ticketCapability = TunnelWorld.capability
+    /// What limits the ticket.
+    var grant: Grant?
+    var access = AccessRules(tickets: nil, allowed: nil)
     var ticketIdentity = TunnelWorld.shareIdentity
     var services = [Service(name: "", target: .tcp([SimTargets.web]))]
     var shareSettings = TunnelWorld.sessionSettings.endpointSettings(
@@ -74,14 +79,17 @@ final class TunnelWorld {
     let shareRegistry = PathRegistry(endpoint: shareEndpoint)
     let carriers = try CarrierListener(
       endpoint: shareEndpoint, registry: shareRegistry, serverName: "localhost", loop: loop)
-    share = ShareCore(
+    share = try ShareCore(
       endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop,
-      capability: Self.capability, services: options.services, connect: targets.connect,
-      finder: names.finder,
+      gate: Gate(
+        root: Self.capability, rules: options.access,
+        wallClock: { [loop] in Self.startTime + UInt64(loop.elapsed.components.seconds) }),
+      services: options.services, connect: targets.connect, finder: names.finder,
       onEvent: shareJournal.note)
-    let ticket = Ticket(
+    var ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
       port: 3_000, addresses: options.addresses ?? [Self.shareAddress])
+    if let grant = options.grant { ticket = ticket.restricted(to: grant) }
     let linkRegistry = PathRegistry(endpoint: linkEndpoint)
     let tcp = SimTCP(loop: loop, passes: options.tcpPasses, listener: carriers)
     self.tcp = tcp

@@ -8,6 +8,9 @@ struct ControlMessageTests {
 
   static let samples: [ControlMessage] = [
     .hello(ControlMessage.Hello(version: 1, capabilities: 0, proof: proof)),
+    .hello(
+      ControlMessage.Hello(
+        version: 1, capabilities: 0, proof: proof, grant: [UInt8](repeating: 7, count: 1_024))),
     .hello(ControlMessage.Hello(version: (1 << 62) - 1, capabilities: 1 << 61, proof: [])),
     .welcome(ControlMessage.Welcome(version: 1, capabilities: 0, services: [])),
     .welcome(
@@ -48,6 +51,11 @@ struct ControlMessageTests {
     long.raw([1, 0])
     long.prefixed([UInt8](repeating: 0, count: 65))
     #expect(ControlMessage(type: 1, body: long.bytes) == nil)
+
+    var grant = WireWriter()
+    grant.raw([1, 0, 0])
+    grant.prefixed([UInt8](repeating: 0, count: Grant.bytesMax + 1))
+    #expect(ControlMessage(type: 1, body: grant.bytes) == nil)
 
     var services = WireWriter()
     services.raw([1, 0])
