@@ -11,7 +11,7 @@ NAME_COUNT, NAME_LENGTH = 20, 250
 
 
 class LongChain:
-    """A folder like that of `Certificates`, with nine certificates of long names in cert.pem."""
+    """A folder like that of `Certificates`, with nine certificates in cert.pem; the first is huge."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="qtun-chain-")
@@ -31,8 +31,9 @@ class LongChain:
     def _issue(self, name: str, issuer: str | None, is_authority: bool) -> None:
         label = "a" * 60
         longest = ".".join([label] * 5)[:NAME_LENGTH - 4]
-        names = [f"DNS:{number:03}.{longest}" for number in range(NAME_COUNT)]
+        names = [f"DNS:{name}"]
         if not is_authority:
+            names = [f"DNS:{number:03}.{longest}" for number in range(NAME_COUNT)]
             names += [f"DNS:{one}" for one in NAMES] + [f"IP:{one}" for one in ADDRESSES]
         usage = "keyCertSign" if is_authority else "digitalSignature"
         (self.path / "extensions").write_text(

@@ -195,6 +195,7 @@ class Gtls(Peer):
 
 class QuicGo(Peer):
     name = "quic-go"
+    _no_paths = "its server does not follow a client to another address"
     lacks = {
         "client": {
             "chacha20": "Go offers no choice among the ciphers of TLS 1.3",
@@ -204,6 +205,7 @@ class QuicGo(Peer):
         },
         "server": {
             "v2": "it does not change versions within a connection",
+            "rebind-port": _no_paths, "rebind-addr": _no_paths,
             "connectionmigration": "it offers no preferred address",
         },
     }

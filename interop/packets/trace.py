@@ -77,8 +77,10 @@ class Connection:
             except (CryptoError, BufferReadError, ValueError):
                 continue
             if is_next:
-                contexts = self._contexts[packet.sender, packet.type, self.version]
-                contexts.insert(0, next_key_phase(context))
+                following = next_key_phase(context)
+                # RFC 9001 §6.1: the header protection key stays.
+                following.hp = context.hp
+                self._contexts[packet.sender, packet.type, self.version].insert(0, following)
             packet.number, packet.connection = number, self
             packet.key_phase = 0 if is_long_header(header[0]) else header[0] >> 2 & 1
             self._expected[packet.sender, space] = max(expected, number + 1)
