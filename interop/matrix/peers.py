@@ -4,6 +4,7 @@ A client may need several runs, one after the other: that many command lines.
 """
 
 import dataclasses
+import os
 import pathlib
 import subprocess
 
@@ -73,7 +74,10 @@ class Qtun(Peer):
     name = "qtun"
     _no_0rtt = "qtun neither sends nor takes 0-RTT data, which can be replayed"
     lacks = {
-        "client": {"zerortt": _no_0rtt},
+        "client": {
+            "zerortt": _no_0rtt,
+            "connectionmigration": "qtun's client does not follow a preferred address",
+        },
         "server": {
             "zerortt": _no_0rtt,
             "connectionmigration": "qtun's server offers no preferred address",
@@ -95,6 +99,7 @@ class Qtun(Peer):
         return {
             "ROLE": role, "QTUN_ALPN": run.alpn, "QTUN_CERTS": str(run.certificates),
             "SSLKEYLOGFILE": str(run.key_log),
+            "QTUN_CONGESTION": os.environ.get("QTUN_CONGESTION", ""),
         }
 
 
@@ -198,6 +203,7 @@ class QuicGo(Peer):
     _no_paths = "its server does not follow a client to another address"
     lacks = {
         "client": {
+            "ecn": "it leaves packets unmarked until the marks are known to pass",
             "chacha20": "Go offers no choice among the ciphers of TLS 1.3",
             "keyupdate": "its public interface starts no key update",
             "v2": "it does not change versions within a connection",

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import shutil
+import threading
 import time
 
 from harness.process import Process
@@ -35,6 +36,17 @@ class Stage:
         self._tools = tools
         self._parent = parent
         self._failures = failures
+        self._is_stopped = threading.Event()
+        # Certificates are made once; the ends of links have the same names until they are moved.
+        self._birth = threading.Lock()
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._is_stopped.is_set()
+
+    def stop(self) -> None:
+        """Whatever is played ends soon, as a failure."""
+        self._is_stopped.set()
 
     def play(self, case: Case, peer: Peer, role: str, seed: int) -> Outcome:
         """`role` is the part that our endpoint has."""
@@ -59,15 +71,17 @@ class Stage:
         self, workspace: Workspace, case: Case, peer: Peer, role: str, seed: int
     ) -> str:
         client, server = (OURS, peer) if role == "client" else (peer, OURS)
-        certificates = (
-            self._tools.long_chain if case.has_long_chain else self._tools.certificates)
+        with self._birth:
+            certificates = (
+                self._tools.long_chain if case.has_long_chain else self._tools.certificates)
         is_http3 = peer.is_http3_only or case.client == "http3"
         run = Run(
             self._tools, case, workspace.make_files(case.files), workspace.www,
             workspace.downloads, certificates.path, workspace.path / "client.keys",
             workspace.path, "h3" if is_http3 else "hq-interop")
-        program = str(self._tools.link)
-        with BadLink(program, seed, *case.lines) as link:
+        with self._birth:
+            link = BadLink(str(self._tools.link), seed, *case.lines)
+        with link:
             link.tell(f"capture {workspace.path}/client.pcap {workspace.path}/server.pcap")
             serving = _start(
                 workspace, link.b, f"{server.name}-server",
@@ -75,7 +89,7 @@ class Stage:
             _await_port(serving, link.b.pid)
             if case.has_cross_traffic:
                 _start_cross_traffic(workspace, self._tools, link)
-            _run_client(workspace, link, client, run)
+            self._run_client(workspace, link, client, run)
             time.sleep(AFTERMATH_SECONDS)
             require(serving.is_running, f"the server died, exit status {serving.status}")
         expects_files = not (case.name == "versionnegotiation" and client is OURS)
@@ -85,6 +99,22 @@ class Stage:
         if figure and (role == "server" or not case.bar.is_of_server):
             require(case.bar.is_met(figure), f"{figure}, not {case.bar}")
         return str(figure or "")
+
+    def _run_client(
+        self, workspace: Workspace, link: BadLink, client: Peer, run: Run
+    ) -> None:
+        """Plays the schedule meanwhile."""
+        waiting = list(run.case.schedule)
+        started = time.monotonic()
+        for command in client.client(run):
+            process = _start(workspace, link.a, f"{client.name}-client", command)
+            while process.wait(0.02) is None:
+                elapsed = time.monotonic() - started
+                require(not self.is_stopped, "interrupted")
+                require(elapsed < run.case.seconds, f"not done after {run.case.seconds} s")
+                while waiting and waiting[0][0] <= elapsed:
+                    link.tell(waiting.pop(0)[1])
+            require(process.status == 0, f"the client's exit status is {process.status}")
 
     def _keep(self, workspace: Workspace, kept: pathlib.Path, words: str) -> None:
         """Ends everything first, so that the logs are whole."""
@@ -111,20 +141,6 @@ def _await_port(process: Process, namespace: int) -> None:
         return any(wanted in table.read_text() for table in tables if table.exists())
 
     require(bool(process.wait_for(is_bound)), "the server does not listen")
-
-
-def _run_client(workspace: Workspace, link: BadLink, client: Peer, run: Run) -> None:
-    """Plays the schedule meanwhile."""
-    waiting = list(run.case.schedule)
-    started = time.monotonic()
-    for command in client.client(run):
-        process = _start(workspace, link.a, f"{client.name}-client", command)
-        while process.wait(0.02) is None:
-            elapsed = time.monotonic() - started
-            require(elapsed < run.case.seconds, f"not done after {run.case.seconds} s")
-            while waiting and waiting[0][0] <= elapsed:
-                link.tell(waiting.pop(0)[1])
-        require(process.status == 0, f"the client's exit status is {process.status}")
 
 
 def _start_cross_traffic(workspace: Workspace, tools: Tools, link: BadLink) -> None:

@@ -16,6 +16,7 @@ from packets.secrets import KeyLog
 
 V1, V2 = 0x1, 0x6B3343CF
 SERVER_HELLO = 2
+FIXED_BIT = 0x40
 CIPHERS = {suite.value: suite for suite in CipherSuite}
 TYPES = {
     QuicPacketType.INITIAL: "initial", QuicPacketType.ZERO_RTT: "0rtt",
@@ -183,7 +184,8 @@ class Trace:
         while rest:
             try:
                 length = 0 if is_long_header(rest[0]) else self._identifier_length(sender, rest)
-                buffer = Buffer(data=rest)
+                # RFC 9287: peers that agree on it may clear the bit that aioquic insists on.
+                buffer = Buffer(data=bytes([rest[0] | FIXED_BIT]) + rest[1:])
                 header = pull_quic_header(buffer, host_cid_length=length)
             except (BufferReadError, ValueError):
                 # Damaged on the way, or padding.
