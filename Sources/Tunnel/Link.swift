@@ -50,7 +50,7 @@ public actor Link {
   ///
   /// - Parameter onEvent: called on the loop.
   /// - Throws: `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
-  ///   `.unknownService`, `.cannotListen`, `.cannotBind`, `.configuration`.
+  ///   `.unknownService`, `.wrongKind`, `.cannotListen`, `.cannotBind`, `.configuration`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (TunnelEvent) -> Void
@@ -107,7 +107,7 @@ public actor Link {
   /// Opens all of the services that are wanted, or throws; `close` then closes those that were.
   private func listen(_ opening: Opening) throws(TunnelError) {
     if case .streams(let input, let output) = opening {
-      let name = try Opening.soleService(among: core.services)
+      let name = try Opening.soleStreamService(among: core.services)
       do throws(RuntimeError) {
         let socket = try StandardStreams(loop: loop, input: input, output: output)
         core.accept(socket, service: name)
@@ -153,7 +153,8 @@ public actor Link {
       let dialer = try Endpoint.dialer(endpoint: endpoint, registry: registry, loop: loop)
       let core = LinkCore(
         endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
-        ticket: configuration.ticket, policy: configuration.carriers, onEvent: onEvent,
+        ticket: configuration.ticket, policy: configuration.carriers,
+        udpTimeout: configuration.session.udpTimeout, onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
       return Link(loop: loop, endpoint: endpoint, core: core, outcome: outcome)
     }

@@ -18,6 +18,8 @@ public struct Service: Sendable {
   public enum Target: Sendable {
     /// A TCP server's addresses, tried in order for each flow. See `HostResolver`.
     case tcp([SocketAddress])
+    /// A UDP server's addresses; each flow goes to the first of a family that this machine has.
+    case udp([SocketAddress])
     /// A server at a Unix stream socket.
     case unix(path: String)
     /// Two descriptors of this process, such as 0 and 1: one flow, once. See `StandardStreams`.
@@ -44,13 +46,19 @@ public struct Service: Sendable {
 
   /// How it is announced to the connecting side.
   var announcement: ControlMessage.Service {
-    ControlMessage.Service(name: name, port: suggestedPort)
+    ControlMessage.Service(name: name, port: suggestedPort, kind: isDatagram ? .datagram : .stream)
   }
 
-  /// Where a stream of it goes, in the order of trying.
+  /// Whether its flows are of datagrams.
+  var isDatagram: Bool {
+    if case .udp = target { true } else { false }
+  }
+
+  /// Where a stream of it goes, in the order of trying; nowhere for one of datagrams.
   var streamAddresses: [StreamAddress] {
     switch target {
     case .tcp(let addresses): addresses.map(StreamAddress.tcp)
+    case .udp: []
     case .unix(let path): [.unix(path)]
     case .streams(let input, let output): [.streams(input: input, output: output)]
     }
@@ -59,7 +67,7 @@ public struct Service: Sendable {
   /// The port for the connecting side to listen on; 0 when there is none to suggest.
   var suggestedPort: UInt16 {
     switch target {
-    case .tcp(let addresses): addresses.first?.port ?? 0
+    case .tcp(let addresses), .udp(let addresses): addresses.first?.port ?? 0
     case .unix, .streams: 0
     }
   }

@@ -81,7 +81,7 @@ public actor Share {
   }
 
   /// Whether something accepts connections at a service's target right now: 0, or the `errno` of
-  /// trying.
+  /// trying. Always 0 for UDP, where only a program's own question could tell.
   public func probeTarget(of service: String) async -> Int32 {
     await withCheckedContinuation { continuation in
       core.probeTarget(of: service) { continuation.resume(returning: $0) }
@@ -136,6 +136,7 @@ public actor Share {
       nonisolated(unsafe) let core = ShareCore(
         endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop,
         capability: ticket.capability, services: configuration.services,
+        udpTimeout: configuration.session.udpTimeout,
         connect: { address throws(RuntimeError) in
           switch address {
           case .tcp(let address): return try TCPSocket.connect(loop: loop, to: address)
@@ -145,6 +146,10 @@ public actor Share {
             streamsAreTaken = true
             return try StandardStreams(loop: loop, input: input, output: output)
           }
+        },
+        connectDatagrams: { address throws(RuntimeError) in
+          try UDPSocket(
+            loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,

@@ -8,6 +8,8 @@ public enum TunnelError: Error, Sendable {
   case cannotListen(OpenedService, RuntimeError)
   /// The share has no service of this name (empty: no default one), but these.
   case unknownService(String, offered: [String])
+  /// The service of this name cannot be opened that way: it is, or is not, one of datagrams.
+  case wrongKind(String, isDatagram: Bool)
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
   /// The peer does not accept the ticket, or us; in its own words.

@@ -17,6 +17,7 @@ struct ProtocolDocumentTests {
     case "path": try checkPath(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
+    case "datagram": try checkDatagram(vector)
     default: Issue.record("no such kind of vector")
     }
   }
@@ -26,7 +27,7 @@ struct ProtocolDocumentTests {
     let vectors = try Document.load().vectors
     #expect(
       Set(vectors.map(\.kind)) == [
-        "varint", "message", "proof", "header", "ticket", "path", "preface", "frame",
+        "varint", "message", "proof", "header", "ticket", "path", "preface", "frame", "datagram",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -69,6 +70,12 @@ struct ProtocolDocumentTests {
       ("services in a WELCOME", "\(ControlMessage.servicesMax)"),
       ("name of a service", "\(ControlMessage.nameMax) bytes"),
       ("addresses in a ticket", "\(Ticket.addressesMax)"),
+      ("UDP flows of a session", "\(DatagramFlows.flowsMax)"),
+      ("fragments of a datagram", "\(DatagramHeader.fragmentsMax)"),
+      (
+        "datagrams that are not whole yet",
+        "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
+      ),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))
@@ -127,7 +134,8 @@ struct ProtocolDocumentTests {
       let services = try vector.text("services").split(separator: " ").map { service in
         let parts = service.split(separator: ":", omittingEmptySubsequences: false)
         let port = try #require(UInt16(parts[1]))
-        return ControlMessage.Service(name: String(parts[0]), port: port)
+        let kind: ControlMessage.Service.Kind = parts.last == "udp" ? .datagram : .stream
+        return ControlMessage.Service(name: String(parts[0]), port: port, kind: kind)
       }
       return .welcome(
         ControlMessage.Welcome(
@@ -205,6 +213,29 @@ struct ProtocolDocumentTests {
     try vector.bytes("datagram").withUnsafeBytes { datagram in
       FrameEncoder.encode(datagram) { #expect(Array($0) == bytes) }
     }
+  }
+
+  private func checkDatagram(_ vector: Vector) throws {
+    let bytes = try vector.bytes("hex")
+    let namesService = vector.fields["service"] != nil
+    let decoded = DatagramHeaderTests.decode(bytes, namesService: namesService)
+    guard vector.fields["result"] != "malformed" else {
+      #expect(decoded == nil)
+      return
+    }
+    var header = DatagramHeader(
+      flow: try vector.number("flow"), service: vector.fields["service"].flatMap { UInt64($0) },
+      fragment: nil)
+    if vector.fields["number"] != nil {
+      header.fragment = DatagramHeader.Fragment(
+        number: try vector.number("number"), index: Int(try vector.number("index")),
+        count: Int(try vector.number("count")))
+    }
+    let payload = try vector.bytes("payload")
+    #expect(decoded?.0 == header && decoded?.1 == payload)
+    var memory = [UInt8](repeating: 0, count: DatagramHeader.sizeMax)
+    let count = memory.withUnsafeMutableBytes(header.write)
+    #expect(memory.prefix(count) + payload == bytes)
   }
 
   /// Exhaustive on purpose: a new kind of message has to find its way into the samples as well.

@@ -43,7 +43,8 @@ extension FlowReport.Ending {
       case TunnelCode.targetRefused: self = .targetRefused(nil)
       case TunnelCode.targetUnreachable: self = .targetUnreachable(nil)
       case TunnelCode.targetBusy: self = .targetBusy
-      case TunnelCode.unknownService, TunnelCode.malformedHeader: self = .rejected
+      case TunnelCode.unknownService, TunnelCode.malformedHeader, TunnelCode.serviceMismatch:
+        self = .rejected
       case TunnelCode.sessionEnding: self = .sessionLost
       default: self = .remoteReset
       }

@@ -21,7 +21,8 @@ final class IncomingFlow {
   private var timer: LoopTimer?
 
   /// - Parameters:
-  ///   - services: the addresses of each shared target by service name, tried in order.
+  ///   - services: the addresses of each shared target by service name, tried in order; none for
+  ///     one of datagrams.
   ///   - ended: called once, on the loop.
   init(
     stream: StreamCore, services: [String: [StreamAddress]], loop: any EventLoop,
@@ -72,6 +73,10 @@ final class IncomingFlow {
       stream.consume(count - known)
       guard let addresses = services[header.service] else {
         fail(.rejected, code: TunnelCode.unknownService)
+        return
+      }
+      guard !addresses.isEmpty else {
+        fail(.rejected, code: TunnelCode.serviceMismatch)
         return
       }
       tryNext(addresses[...], lastError: ECONNREFUSED)

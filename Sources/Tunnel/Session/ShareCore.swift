@@ -11,6 +11,10 @@ final class ShareCore {
   private let targets: [String: [StreamAddress]]
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
+  private let datagramTargets: [[SocketAddress]]
+  private let connectDatagrams: TargetDatagrams.Connect
+  private let udpTimeout: Duration
+  private let gather = DatagramGather()
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// The session that was opened last.
@@ -30,11 +34,13 @@ final class ShareCore {
 
   /// - Parameters:
   ///   - services: what is offered; `Service.countMax` at most, no name twice.
+  ///   - udpTimeout: how long a UDP flow may be idle.
   ///   - connect: opens a connection to one address of a target.
+  ///   - connectDatagrams: the same for UDP.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
-    loop: any EventLoop, capability: SecretBytes, services: [Service],
-    connect: @escaping IncomingFlow.Connect,
+    loop: any EventLoop, capability: SecretBytes, services: [Service], udpTimeout: Duration,
+    connect: @escaping IncomingFlow.Connect, connectDatagrams: @escaping TargetDatagrams.Connect,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
@@ -45,13 +51,19 @@ final class ShareCore {
     precondition(services.count <= Service.countMax)
     targets = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.streamAddresses) })
     self.services = services.map(\.announcement)
+    datagramTargets = services.map { service in
+      if case .udp(let addresses) = service.target { addresses } else { [] }
+    }
     self.connect = connect
+    self.connectDatagrams = connectDatagrams
+    self.udpTimeout = udpTimeout
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
   }
 
   var statistics: TunnelTotals {
     var totals = totals
+    for admitted in sessions.values { totals.note(admitted.session.datagrams) }
     if let newest, case .open = newest.state {
       totals.connection = newest.connection.statistics
       totals.path = newest.paths.map { describe($0.activePath.path) }
@@ -73,7 +85,8 @@ final class ShareCore {
 
   /// Tries to reach the target of a service; calls `completion` once with 0 or an `errno`.
   func probeTarget(of service: String, completion: @escaping (Int32) -> Void) {
-    guard let addresses = targets[service] else { return completion(0) }
+    // A UDP server cannot be asked without saying something to it.
+    guard let addresses = targets[service], !addresses.isEmpty else { return completion(0) }
     let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
     probe.run(completion)
   }
@@ -102,6 +115,21 @@ final class ShareCore {
       services: services, loop: loop)
     session.owner = self
     sessions[ObjectIdentifier(session)] = Admitted(session: session)
+  }
+
+  /// The UDP flows of a session: each to a socket of its own, connected to the service's target.
+  private func datagramFlows(of session: SessionCore) -> DatagramFlows {
+    let (targets, gather, connect) = (datagramTargets, gather, connectDatagrams)
+    let onEvent = self.onEvent
+    return DatagramFlows(
+      connection: session.connection, isSharing: true, timeout: udpTimeout, loop: loop,
+      gather: gather,
+      open: { [weak self] service in
+        guard self?.isDraining == false, service < UInt64(targets.count) else { return nil }
+        return TargetDatagrams(addresses: targets[Int(service)], gather: gather, connect: connect)
+      },
+      began: { onEvent(.datagramFlowOpened(number: $0)) },
+      ended: { onEvent(.datagramFlowEnded($0)) })
   }
 
   private func flowEnded(_ session: SessionCore, _ report: FlowReport) {
@@ -141,6 +169,7 @@ extension ShareCore: SessionOwner {
       return
     }
     sessions[ObjectIdentifier(session)]?.isOpen = true
+    session.datagrams = datagramFlows(of: session)
     newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
@@ -193,6 +222,7 @@ extension ShareCore: SessionOwner {
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
+    totals.note(session.datagrams)
     let remote = describe(session.paths?.activePath.path ?? session.connection.currentPath).remote
     if admitted.isOpen {
       totals.sessionsOpen -= 1

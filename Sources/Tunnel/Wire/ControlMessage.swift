@@ -17,7 +17,7 @@ enum ControlMessage: Equatable {
   /// The client's first message: what it speaks and that it holds the ticket's capability.
   struct Hello: Equatable {
     var version: UInt64
-    /// Optional abilities, one bit each; none is defined yet.
+    /// Optional abilities, one bit each: `Capability`.
     var capabilities: UInt64
     /// HMAC-SHA-256 over the TLS exporter, keyed by the ticket's secret.
     var proof: [UInt8]
@@ -35,6 +35,21 @@ enum ControlMessage: Equatable {
     var name: String
     /// The port to listen on at the connecting side, unless its user says otherwise.
     var port: UInt16
+    var kind = Kind.stream
+
+    /// What its flows are; a byte each, behind the list.
+    enum Kind: Equatable {
+      case stream
+      case datagram
+      /// Of a later version.
+      case unknown(UInt8)
+    }
+  }
+
+  /// Bits of `Hello.capabilities` and `Welcome.capabilities`.
+  enum Capability {
+    /// UDP flows in DATAGRAM frames.
+    static let datagramFlows: UInt64 = 1 << 0
   }
 
   /// The sender opens and accepts no more flows; those that are open may finish.
@@ -66,6 +81,7 @@ enum ControlMessage: Equatable {
         body.prefixed(Array(service.name.utf8))
         body.uint16(service.port)
       }
+      for service in welcome.services { body.byte(service.kind.number) }
     case .goodbye(let goodbye):
       type = 3
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
@@ -114,8 +130,31 @@ enum ControlMessage: Equatable {
       guard let name = reader.prefixed(max: nameMax), let port = reader.uint16() else {
         return nil
       }
-      services.append(Service(name: String(decoding: name, as: UTF8.self), port: port))
+      services.append(
+        Service(name: String(decoding: name, as: UTF8.self), port: port, kind: .stream))
+    }
+    for index in services.indices {
+      guard let number = reader.byte() else { return nil }
+      services[index].kind = Service.Kind(number: number)
     }
     return .welcome(Welcome(version: version, capabilities: capabilities, services: services))
+  }
+}
+
+extension ControlMessage.Service.Kind {
+  init(number: UInt8) {
+    switch number {
+    case 0: self = .stream
+    case 1: self = .datagram
+    default: self = .unknown(number)
+    }
+  }
+
+  var number: UInt8 {
+    switch self {
+    case .stream: 0
+    case .datagram: 1
+    case .unknown(let number): number
+    }
   }
 }

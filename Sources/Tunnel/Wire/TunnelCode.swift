@@ -26,4 +26,6 @@ enum TunnelCode {
   static let sessionEnding: UInt64 = 0x105
   /// The service takes one flow and has it.
   static let targetBusy: UInt64 = 0x106
+  /// The service takes datagrams, not streams.
+  static let serviceMismatch: UInt64 = 0x109
 }

@@ -1,7 +1,10 @@
-/// A service's or a listener's place, as users write it: `3000`, `db:5432`, `unix:/run/app.sock`.
+/// A service's or a listener's place, as users write it: `3000`, `db:5432`, `udp:53`,
+/// `unix:/run/app.sock`.
 enum Place: Equatable, Sendable, CustomStringConvertible {
   /// A TCP host and port.
   case tcp(HostPort)
+  /// A UDP host and port.
+  case udp(HostPort)
   /// The path of a Unix stream socket.
   case unix(String)
 
@@ -9,12 +12,17 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
   var description: String {
     switch self {
     case .tcp(let address): address.description
+    case .udp(let address): "udp:\(address)"
     case .unix(let path): "unix:\(path)"
     }
   }
 
   /// Reads a word of the command line.
   static func parse(_ text: String, rule: HostPort.Rule) throws(ValueProblem) -> Place {
+    // A host of the name udp can still be written, as in udp.:53.
+    if text.hasPrefix(udpPrefix) {
+      return .udp(try HostPort.parse(String(text.dropFirst(udpPrefix.count)), rule: rule))
+    }
     guard text.hasPrefix(unixPrefix) else {
       return .tcp(try HostPort.parse(text, rule: rule))
     }
@@ -30,6 +38,7 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
     return .unix(path)
   }
 
+  private static let udpPrefix = "udp:"
   private static let unixPrefix = "unix:"
   /// `sun_path` less its final zero byte; see unix(7).
   private static let pathMax = 107

@@ -5,8 +5,8 @@ extension SessionSettings {
   /// The same for the library.
   var tunnel: Tunnel.SessionSettings {
     Tunnel.SessionSettings(
-      idleTimeout: idleTimeout, congestionControl: congestion == .bbr ? .bbr : .cubic,
-      allowsKeyLog: keylogFile != nil)
+      idleTimeout: idleTimeout, udpTimeout: udpTimeout,
+      congestionControl: congestion == .bbr ? .bbr : .cubic, allowsKeyLog: keylogFile != nil)
   }
 
   /// Reads the key file, or makes it; says so when it is new.
@@ -28,6 +28,7 @@ extension NamedPlace {
   func resolve() throws(Failure) -> Service {
     switch place {
     case .tcp(let address): Service(name: name ?? "", target: .tcp(try address.resolve()))
+    case .udp(let address): Service(name: name ?? "", target: .udp(try address.resolve()))
     case .unix(let path): Service(name: name ?? "", target: .unix(path: path))
     }
   }
@@ -37,6 +38,8 @@ extension NamedPlace {
     switch place {
     case .tcp(let address):
       Opening.Choice(name: name, address: .tcp(try address.localAddress()))
+    case .udp(let address):
+      Opening.Choice(name: name, address: .udp(try address.localAddress()))
     case .unix(let path): Opening.Choice(name: name, address: .unix(path: path))
     }
   }

@@ -49,6 +49,15 @@ enum Describe {
     }
   }
 
+  /// How a UDP flow ended.
+  static func ending(_ ending: DatagramFlowReport.Ending) -> String {
+    switch ending {
+    case .idle: "idle"
+    case .evicted: "too many flows"
+    case .closed: "closed"
+    }
+  }
+
   /// How a flow ended that had no problem.
   static func ending(_ ending: FlowReport.Ending) -> String {
     switch ending {
@@ -77,6 +86,16 @@ extension Failure {
           ? "the share has several services and none without a name; it has \(list)"
           : "the share has no service \(name); it has \(list)",
         fix: "write one of these names, such as \(first)=8080, or none to open all of them")
+    case .wrongKind(let name, let isDatagram):
+      let service = name.isEmpty ? "the service" : "the service \(name)"
+      self.init(
+        .configuration,
+        isDatagram
+          ? "\(service) speaks UDP, which does not go there"
+          : "\(service) is none of UDP, so it cannot be opened at a UDP address",
+        fix: isDatagram
+          ? "open it at a UDP address with `qtun connect`, such as udp:127.0.0.1:5353"
+          : "leave `udp:` out")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

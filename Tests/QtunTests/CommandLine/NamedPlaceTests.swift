@@ -10,7 +10,10 @@ struct NamedPlaceTests {
 
   @Test(
     "a written place reads the same again",
-    arguments: ["db:5432", "web=db:5432", "unix:/run/a.sock", "a.b-c_1=unix:/x", "[::1]:80"])
+    arguments: [
+      "db:5432", "web=db:5432", "unix:/run/a.sock", "a.b-c_1=unix:/x", "[::1]:80", "udp:db:53",
+      "dns=udp:[::1]:53",
+    ])
   func roundTrip(text: String) throws {
     #expect(try parse(text).description == text)
   }
@@ -26,6 +29,16 @@ struct NamedPlaceTests {
     arguments: ["=80", "-a=80", "a b=80", "unix:", "a=", "a=unix:", "é=80"])
   func refused(text: String) {
     #expect(throws: ValueProblem.self) { try parse(text) }
+  }
+
+  @Test("a UDP place follows the rules of a TCP one")
+  func udp() throws {
+    let place = Place.udp(HostPort(host: .name("localhost"), port: 53))
+    #expect(try parse("udp:53") == NamedPlace(name: nil, place: place))
+    #expect(try parse("dns=udp:53") == NamedPlace(name: "dns", place: place))
+    for text in ["udp:", "udp:0", "udp:host", "udp://host:53", "udp:65536"] {
+      #expect(throws: ValueProblem.self) { try parse(text) }
+    }
   }
 
   @Test("the longest path that a socket can have passes, one byte more is refused")

@@ -12,11 +12,13 @@ final class TunnelWorld {
   static let capability = SecretBytes([UInt8](0..<16))
   static let sharePort: UInt16 = 4_433
   static let sessionSettings = SessionSettings(
-    idleTimeout: .seconds(30), congestionControl: .cubic, allowsKeyLog: false)
+    idleTimeout: .seconds(30), udpTimeout: .seconds(60), congestionControl: .cubic,
+    allowsKeyLog: false)
 
   let loop = SimLoop()
   let network: SimNetwork
   let targets: SimTargets
+  let datagramTargets: SimDatagramTargets
   let share: ShareCore
   let link: LinkCore
   let shareEndpoint: EndpointCore
@@ -47,6 +49,7 @@ final class TunnelWorld {
     /// Bytes that a local connection buffers in each direction.
     var capacity = 65_536
     var carriers = CarrierPolicy.automatic
+    var udpTimeout = Duration.seconds(60)
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
   }
@@ -63,6 +66,8 @@ final class TunnelWorld {
     network = SimNetwork(loop: loop, seed: options.seed, defaults: options.network)
     targets = SimTargets(loop: loop)
     targets.capacity = options.capacity
+    let datagramTargets = SimDatagramTargets(network: network)
+    self.datagramTargets = datagramTargets
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
     linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
     shareEndpoint.add(network.bind(Self.shareAddress))
@@ -73,7 +78,8 @@ final class TunnelWorld {
       endpoint: shareEndpoint, registry: shareRegistry, serverName: "localhost", loop: loop)
     share = ShareCore(
       endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop,
-      capability: Self.capability, services: options.services, connect: targets.connect,
+      capability: Self.capability, services: options.services, udpTimeout: options.udpTimeout,
+      connect: targets.connect, connectDatagrams: datagramTargets.connect,
       onEvent: shareJournal.note)
     let ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
@@ -85,7 +91,7 @@ final class TunnelWorld {
       endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
-      policy: options.carriers, onEvent: linkJournal.note,
+      policy: options.carriers, udpTimeout: options.udpTimeout, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
   }

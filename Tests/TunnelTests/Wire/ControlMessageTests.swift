@@ -14,7 +14,9 @@ struct ControlMessageTests {
       ControlMessage.Welcome(
         version: 2, capabilities: 5,
         services: (0..<ControlMessage.servicesMax).map {
-          ControlMessage.Service(name: String(repeating: "n", count: $0 * 4), port: UInt16($0))
+          ControlMessage.Service(
+            name: String(repeating: "n", count: $0 * 4), port: UInt16($0),
+            kind: .init(number: UInt8($0 % 3)))
         })),
     .goodbye(ControlMessage.Goodbye(reason: "")),
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
