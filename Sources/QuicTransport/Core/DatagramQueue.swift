@@ -106,5 +106,5 @@ struct DatagramQueue {
   /// About what a datagram takes beside its bytes.
   static let overhead = 32
   private static let compactedMin = 16 * 1024
-  private static let keptMax = 256 * 1024
+  private static let keptMax = 64 * 1024
 }

@@ -105,6 +105,18 @@ struct DatagramFlowsTests {
     #expect(scene.world.share.statistics.datagrams.dropped > 0, "no fragment was left over")
   }
 
+  @Test("the largest datagram passes a long path, where its fragments wait for the window to open")
+  func longPath() throws {
+    let scene = try Scene { $0.network.latency = .milliseconds(50) }
+    scene.world.loop.run(for: .seconds(5))
+    let program = scene.program()
+    let bytes = Payload.bytes(65_507, seed: 1)
+    program.send(bytes, to: scene.address)
+    scene.world.loop.run(for: .seconds(3))
+    #expect(Payload.difference(program.received.first, bytes) == nil)
+    #expect(scene.world.link.statistics.datagrams.dropped == 0)
+  }
+
   @Test("a flow that is idle ends on both sides, and the program's next datagram begins another")
   func idle() throws {
     let scene = try Scene { $0.udpTimeout = .seconds(20) }
