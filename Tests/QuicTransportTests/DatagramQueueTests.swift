@@ -76,9 +76,12 @@ struct DatagramQueueTests {
     for number in UInt8(0)..<5 {
       Self.append([number], to: &queue, now: Self.start + .milliseconds(Int64(number) * 10))
     }
-    queue.dropOlder(than: .milliseconds(20), now: Self.start + .milliseconds(40))
+    let end = Self.start + .milliseconds(40)
+    queue.dropOlder(than: .milliseconds(20), now: end, keeping: 0)
     #expect(Self.contents(queue) == [[2], [3], [4]])
     #expect(queue.droppedCount == 2)
+    queue.dropOlder(than: .milliseconds(5), now: end, keeping: 2 * (1 + DatagramQueue.overhead))
+    #expect(Self.contents(queue) == [[3], [4]])
   }
 
   @Test("a queue that never drains grows with what it holds, not with what passed through it")

@@ -66,8 +66,12 @@ extension ConnectionCore {
     guard !datagrams.isEmpty, state.isLive else { return }
     let smoothed = Duration.nanoseconds(Int64(clamping: info.smoothed_rtt))
     let age = max(settings.datagramAgeMax, smoothed * Self.datagramRoundTripsMax)
-    datagrams.dropOlder(than: age, now: now)
+    datagrams.dropOlder(than: age, now: now, keeping: Self.datagramBytesKept)
   }
+
+  /// So little is no queue (RFC 8289 §4.4 spares the last packet), and may be a question that is asked
+  /// once: the pacing of a large MTU probe holds it up for longer than its path is slow.
+  private static let datagramBytesKept = 16 * 1024
 
   /// A window takes round trips to open: three for the fragments of the largest UDP datagram in slow
   /// start (RFC 9002 §7.3.1), and as many for the pacing of a probe for the largest MTU.

@@ -47,9 +47,9 @@ struct DatagramQueue {
     bytes.append(contentsOf: payload)
   }
 
-  /// Drops what has waited for longer than `age`.
-  mutating func dropOlder(than age: Duration, now: Instant) {
-    while !isEmpty, now - spans[head].queued > age { dropFirst() }
+  /// Drops what has waited for longer than `age`, as long as more than `kept` bytes wait.
+  mutating func dropOlder(than age: Duration, now: Instant, keeping kept: Int) {
+    while !isEmpty, now - spans[head].queued > age, cost > kept { dropFirst() }
   }
 
   /// Lends the first. The queue must not be changed meanwhile.
