@@ -121,6 +121,27 @@ struct HostileInputTests {
     #expect(machine.path?.observed == .clientHost.with(port: 1))
   }
 
+  @Test("a candidate that comes later is probed at once; one that is known is not begun again")
+  func trickle() {
+    var machine = PunchMachine(
+      keys: PunchKeys.fixtures().first, filter: CandidateFilter(interfaces: [], reflexive: []),
+      settings: PunchSettings(), random: SplitMix64(seed: 1), middleware: [], now: SimLoop.start)
+    let known = Candidate(address: .serverHost.with(port: 9), kind: .reflexive)
+    let later = Candidate(address: .otherHost.with(port: 9), kind: .mapped)
+    machine.begin(
+      PunchPlan(
+        round: 1, offer: 1, mode: .plain, role: .equal, hold: .zero, peer: NATReport(),
+        observedPeer: nil, candidates: [known]),
+      socket: 0, offer: 1, now: SimLoop.start)
+    while machine.nextEffect() != nil {}
+    machine.add([known, later, later], now: SimLoop.start + .milliseconds(10))
+    var destinations: [SocketAddress] = []
+    while let effect = machine.nextEffect() {
+      if case .send(let datagram) = effect { destinations.append(datagram.destination) }
+    }
+    #expect(destinations == [later.address])
+  }
+
   @Test("a plan of a dishonest peer leads to nobody else's ports")
   func thirdParties() {
     let interfaces = [InterfaceAddress(address: PunchWorld.firstHost, prefixLength: 24)]
