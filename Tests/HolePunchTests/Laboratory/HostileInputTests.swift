@@ -36,7 +36,7 @@ struct HostileInputTests {
     #expect(world.timeToDirect(within: .seconds(2)) != nil)
     var machine = world.first.machine
     // Everything that the peer has said can be replayed, and so can everything that we have said.
-    let (firstKeys, secondKeys) = PunchKeys.fixtures()
+    let secondKeys = PunchKeys.fixtures().second
     var random = SplitMix64(seed: 5)
     let captured = (1...40).map { number in
       ProbeMessage(
@@ -62,7 +62,6 @@ struct HostileInputTests {
     #expect(machine.targets.count == targets && machine.pending.count == pending)
     #expect(machine.state == .direct && machine.path == world.first.machine.path)
     #expect(wire.dropped.contains(.badSignature) && wire.dropped.contains(.replayed))
-    #expect(firstKeys.pair == secondKeys.pair)
   }
 
   @Test("an authentic peer that asks too fast is answered 50 times a second")
