@@ -26,7 +26,7 @@ let package = Package(
     .target(
       name: "Tunnel", dependencies: ["HolePunch", "QuicTransport"], swiftSettings: settings),
     .executableTarget(
-      name: "qtun", dependencies: ["QuicTransport", "Tunnel"], swiftSettings: settings),
+      name: "qtun", dependencies: ["HolePunch", "QuicTransport", "Tunnel"], swiftSettings: settings),
     // Drives the transport against foreign QUIC stacks; see interop/run-tests.
     .executableTarget(
       name: "qtun-interop", dependencies: ["CNgtcp2", "QuicTransport"], path: "interop/Endpoint",

@@ -212,6 +212,28 @@ int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_addre
   return fd;
 }
 
+int qtun_udp_plain_copy(int fd, bool is_ipv4) {
+  int copy = dup(fd);
+  if (copy < 0) {
+    return -errno;
+  }
+  set_option(copy, IPPROTO_UDP, UDP_GRO, 0);
+  set_option(copy, IPPROTO_IP, IP_RECVTOS, 0);
+  set_option(copy, IPPROTO_IP, IP_PKTINFO, 0);
+  set_option(copy, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+  if (!is_ipv4) {
+    set_option(copy, IPPROTO_IPV6, IPV6_RECVTCLASS, 0);
+    set_option(copy, IPPROTO_IPV6, IPV6_RECVPKTINFO, 0);
+    set_option(copy, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+  }
+  if (fcntl(copy, F_SETFL, 0) < 0) {
+    int error = errno;
+    close(copy);
+    return -error;
+  }
+  return copy;
+}
+
 static void read_control(struct msghdr *message, qtun_received *received) {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
@@ -423,6 +445,16 @@ int qtun_tcp_accept(int listener, qtun_address *remote) {
   qtun_address_load(&storage, remote);
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   return fd;
+}
+
+int qtun_socket_local_address(int fd, qtun_address *local) {
+  struct sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
+    return -errno;
+  }
+  qtun_address_load(&storage, local);
+  return 0;
 }
 
 int qtun_tcp_connect(const qtun_address *remote) {

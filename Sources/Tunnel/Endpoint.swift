@@ -60,7 +60,8 @@ enum Endpoint {
       return try TCPListener(loop: loop, binding: socket.localAddress) {
         [weak carriers] accepted, remote in
         guard let carriers else { return accepted.close(resetting: true) }
-        carriers.accept(accepted, from: remote)
+        carriers.accept(
+          accepted, from: remote, at: accepted.localAddress ?? socket.localAddress)
       }
     } catch {
       let address = socket.localAddress

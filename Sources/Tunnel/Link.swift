@@ -32,6 +32,8 @@ public actor Link {
     public var session: SessionSettings
     /// Which kinds of carrier may be used.
     public var carriers: CarrierPolicy
+    /// What programs must show to the proxies that are opened; nil lets all of this machine in.
+    public var proxyCredentials: ProxyCredentials?
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
@@ -58,7 +60,7 @@ public actor Link {
     let link = try await Opener(loop: loop).open(configuration, onEvent: onEvent)
     do throws(TunnelError) {
       if let error = await link.waitUntilOpen() { throw error }
-      try await link.listen(configuration.opening)
+      try await link.listen(configuration.opening, credentials: configuration.proxyCredentials)
       return link
     } catch {
       await link.close()
@@ -105,19 +107,28 @@ public actor Link {
   }
 
   /// Opens all of the services that are wanted, or throws; `close` then closes those that were.
-  private func listen(_ opening: Opening) throws(TunnelError) {
-    if case .streams(let input, let output) = opening {
-      let name = try Opening.soleService(among: core.services)
+  private func listen(
+    _ opening: Opening, credentials: ProxyCredentials?
+  ) throws(TunnelError) {
+    if case .streams(let input, let output, let destination) = opening {
+      let wish: FlowWish
+      if let destination {
+        let service = try Opening.dynamicService(nil, among: core.services)
+        wish = FlowWish(header: FlowHeader(service: service.name, destination: destination))
+      } else {
+        wish = .service(try Opening.soleService(among: core.services).name)
+      }
       do throws(RuntimeError) {
         let socket = try StandardStreams(loop: loop, input: input, output: output)
-        core.accept(socket, service: name)
+        core.accept(socket, wish: wish)
         return
       } catch {
         throw .system(error)
       }
     }
-    for service in try opening.plan(offered: core.services) {
-      listeners.append(try LocalListener.open(service, loop: loop, core: core))
+    for planned in try opening.plan(offered: core.services) {
+      listeners.append(
+        try LocalListener.open(planned, credentials: credentials, loop: loop, core: core))
     }
   }
 

@@ -6,57 +6,121 @@ public enum Opening: Sendable {
   case everything
   /// These and no others.
   case chosen([Choice])
-  /// No address: two descriptors of this process, such as 0 and 1, become one flow to the service
-  /// without a name, or the only one there is. See `StandardStreams`.
-  case streams(input: Int32, output: Int32)
+  /// No address: two descriptors of this process, such as 0 and 1, become one flow; see
+  /// `StandardStreams`. It goes to the destination, through the only dynamic service, or, without
+  /// one, to the service without a name or the only one there is.
+  case streams(input: Int32, output: Int32, to: Destination?)
 
   /// One service and its place.
   public struct Choice: Sendable {
-    /// Its name; nil for the one without a name, or the only one there is.
+    /// The service's name. nil for the one without a name or the only one there is; with a
+    /// destination, and for `.proxy`, the only dynamic one.
     public var name: String?
     /// Where to open it.
     public var address: LocalAddress
+    /// What to open.
+    public var use: Use
 
     /// A choice.
-    public init(name: String?, address: LocalAddress) {
+    public init(name: String?, address: LocalAddress, use: Use) {
       self.name = name
       self.address = address
+      self.use = use
     }
+  }
+
+  /// What programs find at an opened address.
+  public enum Use: Sendable {
+    /// The service: its target, or a proxy if it is a dynamic one.
+    case service
+    /// A proxy (SOCKS5, SOCKS4a, HTTP) to what a dynamic service allows.
+    case proxy
+    /// One destination, through a dynamic service.
+    case forward(to: Destination)
   }
 
   /// What to open, given what there is.
   ///
-  /// - Throws: `.unknownService`.
-  func plan(offered: [ControlMessage.Service]) throws(TunnelError) -> [OpenedService] {
+  /// - Throws: `.unknownService`, `.notDynamic`, `.noDynamicService`.
+  func plan(offered: [ControlMessage.Service]) throws(TunnelError) -> [PlannedOpening] {
     switch self {
     case .everything:
       return offered.map { service in
         let address = SocketAddress.loopbackIPv4.with(port: service.port)
-        return OpenedService(name: service.name, address: .tcp(address))
+        return PlannedOpening(
+          service: OpenedService(
+            name: service.name, address: .tcp(address), isProxy: service.kind == .dynamic),
+          destination: nil)
       }
     case .streams: return []
     case .chosen(let choices):
-      var plan: [OpenedService] = []
-      for choice in choices {
-        var name = choice.name ?? ""
-        if choice.name == nil { name = try Self.soleService(among: offered) }
-        guard offered.contains(where: { $0.name == name }) else {
-          throw .unknownService(name, offered: offered.map(\.name))
-        }
-        plan.append(OpenedService(name: name, address: choice.address))
-      }
+      var plan: [PlannedOpening] = []
+      for choice in choices { plan.append(try choice.plan(offered: offered)) }
       return plan
     }
   }
 
   /// What is meant where no service is named: the one without a name, or the only one.
-  static func soleService(among offered: [ControlMessage.Service]) throws(TunnelError) -> String {
-    if offered.contains(where: \.name.isEmpty) { return "" }
+  static func soleService(
+    among offered: [ControlMessage.Service]
+  ) throws(TunnelError) -> ControlMessage.Service {
+    if let service = offered.first(where: \.name.isEmpty) { return service }
     guard offered.count == 1, let service = offered.first else {
       throw .unknownService("", offered: offered.map(\.name))
     }
-    return service.name
+    return service
   }
+
+  /// What is meant where a destination is named and no service: the only dynamic one.
+  static func dynamicService(
+    _ name: String?, among offered: [ControlMessage.Service]
+  ) throws(TunnelError) -> ControlMessage.Service {
+    if let name {
+      guard let service = offered.first(where: { $0.name == name }) else {
+        throw .unknownService(name, offered: offered.map(\.name))
+      }
+      guard service.kind == .dynamic else { throw .notDynamic(name) }
+      return service
+    }
+    let dynamic = offered.filter { $0.kind == .dynamic }
+    guard !dynamic.isEmpty else { throw .noDynamicService }
+    return try soleService(among: dynamic)
+  }
+}
+
+extension Opening.Choice {
+  fileprivate func plan(
+    offered: [ControlMessage.Service]
+  ) throws(TunnelError) -> PlannedOpening {
+    let service: ControlMessage.Service
+    var destination: Destination?
+    switch use {
+    case .service:
+      if let name {
+        guard let found = offered.first(where: { $0.name == name }) else {
+          throw .unknownService(name, offered: offered.map(\.name))
+        }
+        service = found
+      } else {
+        service = try Opening.soleService(among: offered)
+      }
+    case .proxy: service = try Opening.dynamicService(name, among: offered)
+    case .forward(let wanted):
+      service = try Opening.dynamicService(name, among: offered)
+      destination = wanted
+    }
+    let isProxy = service.kind == .dynamic && destination == nil
+    return PlannedOpening(
+      service: OpenedService(name: service.name, address: address, isProxy: isProxy),
+      destination: destination)
+  }
+}
+
+/// An address to open, and where its connections go.
+struct PlannedOpening: Equatable {
+  var service: OpenedService
+  /// nil for the service's own target, and for proxies.
+  var destination: Destination?
 }
 
 /// A place on this machine that local programs connect to.
@@ -81,4 +145,6 @@ public struct OpenedService: Hashable, Sendable {
   public let name: String
   /// The address that local programs connect to, with its real port.
   public let address: LocalAddress
+  /// Whether programs find a proxy there.
+  public let isProxy: Bool
 }

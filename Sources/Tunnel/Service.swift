@@ -6,6 +6,8 @@ public struct Service: Sendable {
   public var name: String
   /// Where its flows go.
   public var target: Target
+  /// Tells a TCP or Unix target whom each connection comes from; nil for plain connections.
+  public var proxyProtocol: ProxyProtocol?
 
   /// A service; `name` is empty or satisfies `isName`.
   public init(name: String, target: Target) {
@@ -22,6 +24,10 @@ public struct Service: Sendable {
     case unix(path: String)
     /// Two descriptors of this process, such as 0 and 1: one flow, once. See `StandardStreams`.
     case streams(input: Int32, output: Int32)
+    /// TCP destinations that the connecting side names, as far as the rules allow them.
+    case dynamic(TargetRules)
+    /// The files of a folder, served over HTTP/1.1 by this process. See `SharedFolder`.
+    case folder(path: String)
   }
 
   /// The most services of one share.
@@ -44,15 +50,24 @@ public struct Service: Sendable {
 
   /// How it is announced to the connecting side.
   var announcement: ControlMessage.Service {
-    ControlMessage.Service(name: name, port: suggestedPort)
+    ControlMessage.Service(name: name, port: suggestedPort, kind: kind)
   }
 
-  /// Where a stream of it goes, in the order of trying.
-  var streamAddresses: [StreamAddress] {
+  private var kind: ControlMessage.Service.Kind {
+    if case .dynamic = target { .dynamic } else { .stream }
+  }
+
+  /// Where a stream of it goes.
+  var route: ServiceRoute {
     switch target {
-    case .tcp(let addresses): addresses.map(StreamAddress.tcp)
-    case .unix(let path): [.unix(path)]
-    case .streams(let input, let output): [.streams(input: input, output: output)]
+    case .tcp(let addresses):
+      ServiceRoute(goal: .addresses(addresses.map(StreamAddress.tcp)), proxyProtocol: proxyProtocol)
+    case .unix(let path):
+      ServiceRoute(goal: .addresses([.unix(path)]), proxyProtocol: proxyProtocol)
+    case .streams(let input, let output):
+      ServiceRoute(goal: .addresses([.streams(input: input, output: output)]))
+    case .dynamic(let rules): ServiceRoute(goal: .named(rules))
+    case .folder(let path): ServiceRoute(goal: .addresses([.folder(path)]))
     }
   }
 
@@ -61,7 +76,24 @@ public struct Service: Sendable {
     switch target {
     case .tcp(let addresses): addresses.first?.port ?? 0
     case .unix, .streams: 0
+    // The connecting side opens it as a proxy; this is the port that SOCKS has (RFC 1928 §3).
+    case .dynamic: 1080
+    // What web servers take beside 80, which needs a permission.
+    case .folder: 8080
     }
+  }
+}
+
+/// Where the flows of one service go, as the sharing side needs it for each of them.
+struct ServiceRoute {
+  let goal: Goal
+  var proxyProtocol: ProxyProtocol?
+
+  enum Goal {
+    /// In the order of trying.
+    case addresses([StreamAddress])
+    /// Where the dialer says.
+    case named(TargetRules)
   }
 }
 
@@ -70,4 +102,6 @@ enum StreamAddress: Hashable {
   case tcp(SocketAddress)
   case unix(String)
   case streams(input: Int32, output: Int32)
+  /// A folder's path.
+  case folder(String)
 }

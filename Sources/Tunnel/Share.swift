@@ -144,12 +144,25 @@ public actor Share {
             guard !streamsAreTaken else { throw .system("streams", EBUSY) }
             streamsAreTaken = true
             return try StandardStreams(loop: loop, input: input, output: output)
+          case .folder(let path):
+            // Opened anew for each connection: a site may be put in its place by renaming.
+            return FolderSocket(folder: try SharedFolder(path: path), loop: loop)
           }
-        }, onEvent: onEvent)
+        }, finder: Self.finder(loop: loop), onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
         core: core)
     }
+
+    private static func finder(loop: EpollLoop) -> TargetFinder {
+      let lookups = NameLookups(loop: loop)
+      return TargetFinder(
+        lookUp: { lookups.start($0, count: Self.targetAddressesMax, completion: $1) },
+        ownAddresses: NetworkInterfaces.addresses)
+    }
+
+    /// Of one name: as many as a dialer may wait for, one after the other.
+    private static let targetAddressesMax = 8
 
     private struct Bound {
       let endpoint: EndpointCore

@@ -8,6 +8,10 @@ public enum TunnelError: Error, Sendable {
   case cannotListen(OpenedService, RuntimeError)
   /// The share has no service of this name (empty: no default one), but these.
   case unknownService(String, offered: [String])
+  /// The service of this name takes no destinations of the connecting side's choosing.
+  case notDynamic(String)
+  /// No service of the share takes destinations of the connecting side's choosing.
+  case noDynamicService
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
   /// The peer does not accept the ticket, or us; in its own words.

@@ -149,13 +149,8 @@ extension LoopRun {
   }
 
   private func watchSignals() {
-    let descriptor = dup(signals.descriptor)
-    guard descriptor >= 0 else { return }
-    let watch = SignalWatch(descriptor: FileDescriptor(owning: descriptor), signals: signals) {
-      [wake] in wake.yield(.signal($0))
-    }
     // Without it, a signal still ends the process the second time.
-    try? watch.start(on: loop)
+    try? SignalWatch.start(signals, on: loop) { [wake] in wake.yield(.signal($0)) }
   }
 }
 
@@ -245,31 +240,6 @@ extension LoopRun {
         "flow ended", .flow(flow.number), .bytesSent(flow.bytesSent),
         .bytesReceived(flow.bytesReceived), .cause(Describe.ending(flow.ending)))
     }
-  }
-}
-
-/// Hands signals from their pipe to a closure, on the loop.
-private final class SignalWatch: ReadinessHandler {
-  private let descriptor: FileDescriptor
-  private let signals: SignalPipe
-  private let received: (StopSignal) -> Void
-
-  init(
-    descriptor: consuming FileDescriptor, signals: SignalPipe,
-    received: @escaping (StopSignal) -> Void
-  ) {
-    self.descriptor = descriptor
-    self.signals = signals
-    self.received = received
-  }
-
-  func start(on loop: EpollLoop) throws(RuntimeError) {
-    // The loop keeps this object for as long as the process lives.
-    _ = try loop.register(descriptor, edgeTriggered: false, handler: self)
-  }
-
-  func ready(_ readiness: Readiness, now: Instant) {
-    while let signal = signals.take() { received(signal) }
   }
 }
 

@@ -50,6 +50,13 @@ enum Qtun {
       try StandardOutput.writeLine(settings.isJSON ? report.json : report.text)
     case .keygen(let keygen):
       try KeygenCommand(settings: keygen).run(settings)
+    case .punch(let punch):
+      do throws(PunchError) {
+        try PunchCommand(settings: punch, console: console).run()
+      } catch {
+        console.printLine(error.text)
+        return .internalError
+      }
     case .share(let share):
       let command = try ShareCommand(settings: share, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in

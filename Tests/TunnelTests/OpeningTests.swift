@@ -9,34 +9,84 @@ struct OpeningTests {
     ControlMessage.Service(name: "web", port: 3_000),
     ControlMessage.Service(name: "db", port: 0),
   ]
+  private let dynamic = ControlMessage.Service(name: "out", port: 1_080, kind: .dynamic)
   private let address = LocalAddress.tcp(.loopbackIPv4.with(port: 8_080))
 
   @Test("everything opens each service at 127.0.0.1 and its suggested port")
   func everything() throws {
     let plan = try Opening.everything.plan(offered: offered)
-    #expect(plan.map(\.name) == ["web", "db"])
-    #expect(plan.map(\.address.description) == ["127.0.0.1:3000", "127.0.0.1:0"])
+    #expect(plan.map(\.service.name) == ["web", "db"])
+    #expect(plan.map(\.service.address.description) == ["127.0.0.1:3000", "127.0.0.1:0"])
+    #expect(plan.allSatisfy { !$0.service.isProxy && $0.destination == nil })
+  }
+
+  @Test("a dynamic service is opened as a proxy, with everything and by its name")
+  func proxy() throws {
+    let plan = try Opening.everything.plan(offered: offered + [dynamic])
+    #expect(plan.map(\.service.isProxy) == [false, false, true])
+    let choice = Opening.chosen([.init(name: "out", address: address, use: .service)])
+    #expect(try choice.plan(offered: offered + [dynamic]).map(\.service.isProxy) == [true])
+  }
+
+  @Test("a proxy or a destination without a service's name means the only dynamic service")
+  func dynamicUses() throws {
+    let wanted = Destination(host: "example.com", port: 443)
+    let choices = Opening.chosen([
+      .init(name: nil, address: address, use: .proxy),
+      .init(name: nil, address: address, use: .forward(to: wanted)),
+      .init(name: "out", address: address, use: .forward(to: wanted)),
+    ])
+    let plan = try choices.plan(offered: offered + [dynamic])
+    #expect(plan.map(\.service.name) == ["out", "out", "out"])
+    #expect(plan.map(\.service.isProxy) == [true, false, false])
+    #expect(plan.map(\.destination) == [nil, wanted, wanted])
+  }
+
+  @Test("a destination through a service that takes none is an error that says so")
+  func notDynamic() throws {
+    let wanted = Opening.Use.forward(to: Destination(host: "example.com", port: 443))
+    let named = Opening.chosen([.init(name: "web", address: address, use: wanted)])
+    #expect(problem(named) == "not dynamic: web")
+    let unnamed = Opening.chosen([.init(name: nil, address: address, use: wanted)])
+    #expect(problem(unnamed) == "none is dynamic")
+    #expect(
+      problem(.chosen([.init(name: nil, address: address, use: .proxy)])) == "none is dynamic")
+  }
+
+  private func problem(_ opening: Opening) -> String? {
+    do throws(TunnelError) {
+      _ = try opening.plan(offered: offered)
+      return nil
+    } catch {
+      switch error {
+      case .notDynamic(let name): return "not dynamic: \(name)"
+      case .noDynamicService: return "none is dynamic"
+      default: return "\(error)"
+      }
+    }
   }
 
   @Test("a choice opens what it names and nothing else")
   func chosen() throws {
     let place = LocalAddress.unix(path: "/run/db.sock")
-    let plan = try Opening.chosen([.init(name: "db", address: place)]).plan(offered: offered)
-    #expect(plan == [OpenedService(name: "db", address: place)])
+    let choice = Opening.chosen([.init(name: "db", address: place, use: .service)])
+    let service = OpenedService(name: "db", address: place, isProxy: false)
+    #expect(
+      try choice.plan(offered: offered) == [PlannedOpening(service: service, destination: nil)])
   }
 
   @Test("a choice without a name means the service without one, or the only one")
   func nameless() throws {
-    let choice = Opening.chosen([.init(name: nil, address: address)])
-    #expect(try choice.plan(offered: [offered[0]]).map(\.name) == ["web"])
+    let choice = Opening.chosen([.init(name: nil, address: address, use: .service)])
+    #expect(try choice.plan(offered: [offered[0]]).map(\.service.name) == ["web"])
     let plain = ControlMessage.Service(name: "", port: 1)
-    #expect(try choice.plan(offered: offered + [plain]).map(\.name) == [""])
+    #expect(try choice.plan(offered: offered + [plain]).map(\.service.name) == [""])
     #expect(unknown(choice) == "")
   }
 
   @Test("a service that is not there is an error that lists what is")
   func unknownService() throws {
-    #expect(unknown(.chosen([.init(name: "wep", address: address)])) == "wep")
+    #expect(unknown(.chosen([.init(name: "wep", address: address, use: .service)])) == "wep")
   }
 
   /// The name that the plan did not find, after checking the list beside it.

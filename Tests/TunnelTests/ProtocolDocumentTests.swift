@@ -18,6 +18,7 @@ struct ProtocolDocumentTests {
     case "probe": try checkProbe(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
+    case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     default: Issue.record("no such kind of vector")
     }
   }
@@ -28,6 +29,7 @@ struct ProtocolDocumentTests {
     #expect(
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "path", "probe", "preface", "frame",
+        "go-ahead",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -128,7 +130,12 @@ struct ProtocolDocumentTests {
       let services = try vector.text("services").split(separator: " ").map { service in
         let parts = service.split(separator: ":", omittingEmptySubsequences: false)
         let port = try #require(UInt16(parts[1]))
-        return ControlMessage.Service(name: String(parts[0]), port: port)
+        var service = ControlMessage.Service(name: String(parts[0]), port: port)
+        if parts.count > 2 {
+          let number = try #require(UInt8(parts[2]))
+          service.kind = try #require(ControlMessage.Service.Kind(rawValue: number))
+        }
+        return service
       }
       return .welcome(
         ControlMessage.Welcome(
@@ -155,7 +162,12 @@ struct ProtocolDocumentTests {
     case "malformed": #expect(FlowHeader.decode(bytes) == .malformed)
     case "incomplete": #expect(FlowHeader.decode(bytes) == .needsMore)
     default:
-      let header = FlowHeader(kind: .tcp, service: try vector.text("service"))
+      var header = FlowHeader(kind: .tcp, service: try vector.text("service"))
+      if let words = vector.fields["destination"]?.split(separator: " ") {
+        let port = try #require(UInt16(words[1]))
+        header = FlowHeader(
+          service: header.service, destination: Destination(host: String(words[0]), port: port))
+      }
       if vector.isEncoded { #expect(header.encoded == bytes) }
       #expect(FlowHeader.decode(bytes) == .header(header, count: bytes.count))
     }

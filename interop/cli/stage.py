@@ -36,6 +36,10 @@ class Stage:
         """Where keys go unless a command line says otherwise."""
         return self.home / ".config" / "qtun" / "identity"
 
+    def at_end(self, close) -> None:
+        """Calls `close` when the case is over."""
+        self._cleanup.callback(close)
+
     def service(self, handle: Handler, **options) -> Service:
         """Starts a service that is closed with the case."""
         service = Service(handle, **options)

@@ -16,7 +16,7 @@ from cli.ticket import Ticket
 from harness.suite import Skip, require
 
 GROUP = Group("surface")
-COMMANDS = ["share", "connect", "keygen", "version", "help"]
+COMMANDS = ["share", "connect", "punch", "keygen", "version", "help"]
 TOPICS = ["commands", "tickets", "exit-codes", "environment", "security"]
 
 

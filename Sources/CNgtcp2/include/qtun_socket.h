@@ -53,6 +53,10 @@ enum {
 int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
                   bool *is_ipv4);
 
+/// Duplicates a socket of `qtun_udp_open` for another program: blocking, kept on exec, and with the
+/// kernel's defaults for what `qtun_udp_open` set beside the buffers. Returns it or -errno.
+int qtun_udp_plain_copy(int fd, bool is_ipv4);
+
 /// Receives up to QTUN_BATCH messages into `buffers` (QTUN_BATCH * QTUN_RECEIVE_BUFFER bytes).
 /// Returns their number, or -errno.
 int qtun_udp_receive(int fd, uint8_t *buffers, uint16_t bound_port, qtun_received *received);
@@ -69,6 +73,9 @@ int qtun_tcp_listen(const qtun_address *address, int backlog, qtun_address *boun
 
 /// Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set. Returns fd or -errno.
 int qtun_tcp_accept(int listener, qtun_address *remote);
+
+/// Stores the address that a socket is bound to. Returns 0 or -errno.
+int qtun_socket_local_address(int fd, qtun_address *local);
 
 /// Begins a non-blocking TCP connect with TCP_NODELAY. Returns fd or -errno; completion is
 /// reported by writability and `qtun_socket_error`.

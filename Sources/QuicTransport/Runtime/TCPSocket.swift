@@ -7,6 +7,13 @@ public final class TCPSocket: DescriptorSocket {
     try self.init(loop: loop, owning: raw, isConnecting: false)
   }
 
+  /// Our end's address; nil once the kernel has forgotten it.
+  public var localAddress: SocketAddress? {
+    var local = qtun_address()
+    guard qtun_socket_local_address(descriptor.raw, &local) == 0 else { return nil }
+    return SocketAddress(local)
+  }
+
   /// Begins to connect; the handler hears `streamSocketConnected` or `streamSocketFailed`.
   public static func connect(loop: EpollLoop, to remote: SocketAddress) throws(RuntimeError)
     -> TCPSocket

@@ -65,6 +65,16 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     descriptor = nil
   }
 
+  /// Stops watching and sending and gives the descriptor away: for a program that is started next,
+  /// so blocking, kept on exec, and without the options that only this type understands. Nil once
+  /// closed.
+  public func handOver() -> Int32? {
+    guard let raw = descriptor?.raw else { return nil }
+    let copy = qtun_udp_plain_copy(raw, isIPv4)
+    close()
+    return copy < 0 ? nil : copy
+  }
+
   /// The source address that the routing table picks towards `remote`, with this socket's port.
   /// ngtcp2's client knows its path by both ends, so it needs the real one before it dials.
   public func sourceAddress(towards remote: SocketAddress) -> SocketAddress {

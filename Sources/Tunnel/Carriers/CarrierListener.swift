@@ -17,6 +17,7 @@ final class CarrierListener {
   private struct Accepted {
     let carrier: StreamCarrier
     let remote: SocketAddress
+    let local: SocketAddress
     let deadline: LoopTimer
     var isStranger = true
   }
@@ -30,8 +31,8 @@ final class CarrierListener {
     credentials = try TLSStreamCredentials(serverName: serverName)
   }
 
-  /// Takes an accepted connection over.
-  func accept(_ socket: any StreamSocket, from remote: SocketAddress) {
+  /// Takes over a connection that was accepted at the address `local`.
+  func accept(_ socket: any StreamSocket, from remote: SocketAddress, at local: SocketAddress) {
     guard strangers < Self.strangersMax,
       let stream = try? TLSStream(socket: socket, role: .server, credentials: credentials)
     else { return socket.close(resetting: true) }
@@ -41,7 +42,8 @@ final class CarrierListener {
     let path = carrier.path
     let deadline = LoopTimer { [weak self] _ in self?.judge(path) }
     loop.schedule(deadline, at: loop.now + Self.strangerTimeout)
-    carriers[path] = Accepted(carrier: carrier, remote: remote, deadline: deadline)
+    carriers[path] = Accepted(
+      carrier: carrier, remote: remote, local: local, deadline: deadline)
     strangers += 1
     stream.start()
   }
@@ -49,6 +51,11 @@ final class CarrierListener {
   /// The TCP address at the other end of a carrier.
   func remote(of path: NetworkPath) -> SocketAddress? {
     carriers[path]?.remote
+  }
+
+  /// The TCP address at our end of a carrier.
+  func local(of path: NetworkPath) -> SocketAddress? {
+    carriers[path]?.local
   }
 
   func close() {

@@ -25,6 +25,10 @@ public struct FlowReport: Sendable {
     case targetUnreachable(Int32?)
     /// The service takes one flow and has it.
     case targetBusy
+    /// The sharing side does not allow the destination that was named.
+    case targetNotAllowed
+    /// The name of the destination has no address.
+    case nameNotFound
     /// The session ended first.
     case sessionLost
     /// The peer asked for something that is not shared, or did not follow the protocol.
@@ -43,7 +47,10 @@ extension FlowReport.Ending {
       case TunnelCode.targetRefused: self = .targetRefused(nil)
       case TunnelCode.targetUnreachable: self = .targetUnreachable(nil)
       case TunnelCode.targetBusy: self = .targetBusy
-      case TunnelCode.unknownService, TunnelCode.malformedHeader: self = .rejected
+      case TunnelCode.targetNotAllowed: self = .targetNotAllowed
+      case TunnelCode.nameNotFound: self = .nameNotFound
+      case TunnelCode.unknownService, TunnelCode.malformedHeader, TunnelCode.serviceMismatch:
+        self = .rejected
       case TunnelCode.sessionEnding: self = .sessionLost
       default: self = .remoteReset
       }

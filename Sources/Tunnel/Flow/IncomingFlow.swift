@@ -3,15 +3,19 @@ internal import QuicTransport
 
 /// A flow on the sharing side: a stream that the peer opened, on its way to the shared target.
 ///
-///     reading header --> connecting --> spliced --> over
-///          |                 |
-///          '-- malformed     '-- refused, unreachable, timeout, reset by the peer --> over
+///     reading header --> (finding) --> connecting --> spliced --> over
+///          |                 |             |
+///          '-- malformed     '-- denied    '-- refused, unreachable, timeout, reset by the peer
+///
+/// Finding is for dynamic services: the name that the peer wants is looked up and judged.
 final class IncomingFlow {
   /// Reaches the target: opens a connection to one address.
   typealias Connect = (StreamAddress) throws(RuntimeError) -> any StreamSocket
 
   private let stream: StreamCore
-  private let services: [String: [StreamAddress]]
+  private let services: [String: ServiceRoute]
+  private let finder: TargetFinder
+  private let origin: ProxyProtocol.Origin
   private let loop: any EventLoop
   private let connect: Connect
   private let ended: (FlowReport) -> Void
@@ -19,16 +23,24 @@ final class IncomingFlow {
   /// The first bytes of a header that is not complete.
   private var headerStart: [UInt8] = []
   private var timer: LoopTimer?
+  /// What the target hears first.
+  private var proxyProtocol: ProxyProtocol?
+  /// What the peer hears when the target is reached.
+  private var sendsGoAhead = false
 
   /// - Parameters:
-  ///   - services: the addresses of each shared target by service name, tried in order.
+  ///   - services: where the flows of each service go, by its name.
+  ///   - origin: whom the flow comes from, for targets that want to know.
   ///   - ended: called once, on the loop.
   init(
-    stream: StreamCore, services: [String: [StreamAddress]], loop: any EventLoop,
-    connect: @escaping Connect, ended: @escaping (FlowReport) -> Void
+    stream: StreamCore, services: [String: ServiceRoute], origin: ProxyProtocol.Origin,
+    loop: any EventLoop, connect: @escaping Connect, finder: TargetFinder,
+    ended: @escaping (FlowReport) -> Void
   ) {
     self.stream = stream
     self.services = services
+    self.finder = finder
+    self.origin = origin
     self.loop = loop
     self.connect = connect
     self.ended = ended
@@ -51,6 +63,7 @@ final class IncomingFlow {
 
   private enum State {
     case readingHeader
+    case finding
     case connecting(any StreamSocket, rest: ArraySlice<StreamAddress>)
     case spliced(Splice)
     case over
@@ -70,11 +83,7 @@ final class IncomingFlow {
     switch FlowHeader.decode(prefix) {
     case .header(let header, let count):
       stream.consume(count - known)
-      guard let addresses = services[header.service] else {
-        fail(.rejected, code: TunnelCode.unknownService)
-        return
-      }
-      tryNext(addresses[...], lastError: ECONNREFUSED)
+      reach(header)
     case .needsMore:
       // All of it belongs to the header, and only what is consumed lets the end show.
       headerStart = prefix
@@ -88,6 +97,37 @@ final class IncomingFlow {
 
   // MARK: Target
 
+  private func reach(_ header: FlowHeader) {
+    guard let route = services[header.service] else {
+      return fail(.rejected, code: TunnelCode.unknownService)
+    }
+    proxyProtocol = route.proxyProtocol
+    switch (route.goal, header.destination) {
+    case (.addresses(let addresses), nil): tryNext(addresses[...], lastError: ECONNREFUSED)
+    case (.named(let rules), let destination?): find(destination, rules)
+    default: fail(.rejected, code: TunnelCode.serviceMismatch)
+    }
+  }
+
+  private func find(_ destination: Destination, _ rules: TargetRules) {
+    sendsGoAhead = true
+    state = .finding
+    armTimer { [weak self] in self?.found(.failure(.notFound)) }
+    finder.find(destination, rules: rules) { [weak self] result in self?.found(result) }
+  }
+
+  private func found(_ result: Result<[SocketAddress], TargetFinder.Refusal>) {
+    guard case .finding = state else { return }
+    disarmTimer()
+    switch result {
+    // Exactly these: looking the name up again could give others.
+    case .success(let addresses):
+      tryNext(addresses.map(StreamAddress.tcp)[...], lastError: ECONNREFUSED)
+    case .failure(.notAllowed): fail(.targetNotAllowed, code: TunnelCode.targetNotAllowed)
+    case .failure(.notFound): fail(.nameNotFound, code: TunnelCode.nameNotFound)
+    }
+  }
+
   private func tryNext(_ addresses: ArraySlice<StreamAddress>, lastError: Int32) {
     guard let address = addresses.first else {
       giveUp(lastError)
@@ -97,7 +137,8 @@ final class IncomingFlow {
       let socket = try connect(address)
       socket.handler = self
       state = .connecting(socket, rest: addresses.dropFirst())
-      armTimer()
+      // An address that does not answer costs its time only: the next one gets as much.
+      armTimer { [weak self] in self?.streamSocketFailed(ETIMEDOUT) }
     } catch {
       tryNext(addresses.dropFirst(), lastError: error.code)
     }
@@ -111,11 +152,10 @@ final class IncomingFlow {
     }
   }
 
-  /// An address that does not answer costs its time only: the next one gets as much.
-  private func armTimer() {
-    let timer = LoopTimer { [weak self] _ in self?.streamSocketFailed(ETIMEDOUT) }
+  private func armTimer(_ expired: @escaping () -> Void) {
+    let timer = LoopTimer { _ in expired() }
     self.timer = timer
-    loop.schedule(timer, at: loop.now + Self.connectTimeout)
+    loop.schedule(timer, at: loop.now + Self.stepTimeout)
   }
 
   private func disarmTimer() {
@@ -125,6 +165,11 @@ final class IncomingFlow {
 
   private func splice(_ socket: any StreamSocket) {
     disarmTimer()
+    if let proxyProtocol, !socket.accepts(proxyProtocol.header(origin)) {
+      return fail(.targetUnreachable(EPIPE), code: TunnelCode.targetUnreachable)
+    }
+    // The stream takes bytes: if it did not, its delegate would have heard.
+    if sendsGoAhead { try? stream.write([GoAhead.byte]) }
     let number = self.number
     let ended = self.ended
     let splice = Splice(stream: stream, socket: socket) { [weak self] splice, ending in
@@ -142,7 +187,7 @@ final class IncomingFlow {
     switch state {
     case .over, .spliced: return
     case .connecting(let socket, _): socket.close(resetting: true)
-    case .readingHeader: break
+    case .readingHeader, .finding: break
     }
     state = .over
     disarmTimer()
@@ -151,8 +196,8 @@ final class IncomingFlow {
     ended(FlowReport(number: number, bytesSent: 0, bytesReceived: 0, ending: ending))
   }
 
-  /// The kernel alone would try for two minutes.
-  private static let connectTimeout = Duration.seconds(10)
+  /// For one connect, for which the kernel alone would try for two minutes, and for the look-up.
+  private static let stepTimeout = Duration.seconds(10)
 }
 
 extension IncomingFlow: StreamSocketHandler {

@@ -9,30 +9,49 @@ struct LocalListener {
 
   /// Begins to listen; each connection becomes a flow of `core`.
   static func open(
-    _ service: OpenedService, loop: EpollLoop, core: LinkCore
+    _ opening: PlannedOpening, credentials: ProxyCredentials?, loop: EpollLoop, core: LinkCore
   ) throws(TunnelError) -> LocalListener {
-    let name = service.name
+    let service = opening.service
+    let (accept, stop) = receiver(of: opening, credentials, loop, core)
     do throws(RuntimeError) {
       switch service.address {
       case .tcp(let address):
-        let listener = try TCPListener(loop: loop, binding: address) { [weak core] socket, _ in
-          accept(socket, name, core)
+        let listener = try TCPListener(loop: loop, binding: address) { socket, _ in accept(socket) }
+        let bound = OpenedService(
+          name: service.name, address: .tcp(listener.localAddress), isProxy: service.isProxy)
+        return LocalListener(service: bound) {
+          listener.close()
+          stop()
         }
-        let bound = OpenedService(name: name, address: .tcp(listener.localAddress))
-        return LocalListener(service: bound, close: listener.close)
       case .unix(let path):
-        let listener = try UnixListener(loop: loop, path: path) { [weak core] socket in
-          accept(socket, name, core)
+        let listener = try UnixListener(loop: loop, path: path) { socket in accept(socket) }
+        return LocalListener(service: service) {
+          listener.close()
+          stop()
         }
-        return LocalListener(service: service, close: listener.close)
       }
     } catch {
       throw .cannotListen(service, error)
     }
   }
 
-  private static func accept(_ socket: any StreamSocket, _ name: String, _ core: LinkCore?) {
-    guard let core else { return socket.close(resetting: true) }
-    core.accept(socket, service: name)
+  /// What becomes of a connection, and what ends those that have become nothing yet.
+  private static func receiver(
+    of opening: PlannedOpening, _ credentials: ProxyCredentials?, _ loop: EpollLoop,
+    _ core: LinkCore
+  ) -> (accept: (any StreamSocket) -> Void, stop: () -> Void) {
+    let pass = { [weak core] (socket: any StreamSocket, wish: FlowWish) in
+      guard let core else { return socket.close(resetting: true) }
+      core.accept(socket, wish: wish)
+    }
+    let name = opening.service.name
+    if opening.service.isProxy {
+      let door = ProxyDoor(service: name, credentials: credentials, loop: loop, wished: pass)
+      return (door.accept, door.close)
+    }
+    let wish =
+      opening.destination.map { FlowWish(header: FlowHeader(service: name, destination: $0)) }
+      ?? .service(name)
+    return ({ pass($0, wish) }, {})
   }
 }

@@ -32,16 +32,22 @@ final class Splice {
   private var toStreamDone = false
   private var toSocketDone = false
   private var isOver = false
+  /// The peer's data begins with a `GoAhead`, which is not for the socket.
+  private var awaitsGoAhead: Bool
   /// A short read does not prove that the socket is empty for now: the edge that told of FIN or of
   /// a break is spent, also when it came before the splice, while the socket waited for a session.
   private var mustReadToEnd = true
 
   /// Takes both over; `start` begins to move bytes.
   ///
-  /// - Parameter ended: called once, on the loop, after both sides are released.
+  /// - Parameters:
+  ///   - awaitsGoAhead: the flow is a dynamic one, at its opening side, and nobody read the word.
+  ///   - ended: called once, on the loop, after both sides are released.
   init(
-    stream: StreamCore, socket: any StreamSocket, ended: @escaping (Splice, Ending) -> Void
+    stream: StreamCore, socket: any StreamSocket, awaitsGoAhead: Bool = false,
+    ended: @escaping (Splice, Ending) -> Void
   ) {
+    self.awaitsGoAhead = awaitsGoAhead
     self.stream = stream
     self.socket = socket
     self.ended = ended
@@ -91,6 +97,15 @@ final class Splice {
   }
 
   private func pumpToSocket() {
+    if awaitsGoAhead {
+      switch GoAhead.read(from: stream) {
+      case .given: awaitsGoAhead = false
+      case .notYet: return
+      case .malformed:
+        let code = TunnelCode.malformedHeader
+        return end(.remote(code: code), code: code)
+      }
+    }
     while !isOver, !toSocketDone, stream.readableCount > 0 {
       switch stream.withReadablePieces(limit: Self.piecesMax, socket.write) {
       case .moved(let count):

@@ -17,6 +17,9 @@ enum PathLabel {
       ? NetworkPath(local: server, remote: client) : NetworkPath(local: client, remote: server)
   }
 
+  /// Whether an address is one of ours, which nobody outside of the process knows.
+  static func isSynthetic(_ address: SocketAddress) -> Bool { address.high >> 16 == prefix >> 16 }
+
   static func isCarrier(_ path: NetworkPath) -> Bool { path.local.high == prefix | 2 }
 
   /// The path of a carrier that is a byte stream; `number` is unique in this process.

@@ -24,7 +24,7 @@ final class LinkCore {
   private var dialTimer: LoopTimer?
   private var flows: [Int64: OutgoingFlow] = [:]
   /// Accepted before the session was open, or while the peer allows no more flows.
-  private var waiting: [(socket: any StreamSocket, service: String)] = []
+  private var waiting: [(socket: any StreamSocket, wish: FlowWish)] = []
   private var totals = TunnelTotals()
   private var isDraining = false
   private var drained: (() -> Void)?
@@ -82,15 +82,15 @@ final class LinkCore {
     if case .open(let session) = state { session.services } else { [] }
   }
 
-  /// Makes a flow of a local connection to the service of that name.
-  func accept(_ socket: any StreamSocket, service: String) {
+  /// Makes a flow of a local connection.
+  func accept(_ socket: any StreamSocket, wish: FlowWish) {
     if case .over = state { return socket.close(resetting: true) }
     guard !isDraining, waiting.count < Self.waitingMax else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
       return
     }
-    waiting.append((socket, service))
+    waiting.append((socket, wish))
     openWaiting()
   }
 
@@ -208,10 +208,10 @@ final class LinkCore {
 
   private func openWaiting() {
     guard case .open(let session) = state else { return }
-    while let (socket, service) = waiting.first {
+    while let (socket, wish) = waiting.first {
       do throws(StreamError) {
         let flow = try OutgoingFlow(
-          connection: session.connection, service: service, socket: socket
+          connection: session.connection, wish: wish, socket: socket, loop: loop
         ) { [weak self] report in
           self?.flowEnded(report)
         }

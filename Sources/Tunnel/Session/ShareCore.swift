@@ -8,9 +8,10 @@ final class ShareCore {
   let carriers: CarrierListener
   private let loop: any EventLoop
   private let capability: SecretBytes
-  private let targets: [String: [StreamAddress]]
+  private let routes: [String: ServiceRoute]
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
+  private let finder: TargetFinder
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// The session that was opened last.
@@ -31,10 +32,11 @@ final class ShareCore {
   /// - Parameters:
   ///   - services: what is offered; `Service.countMax` at most, no name twice.
   ///   - connect: opens a connection to one address of a target.
+  ///   - finder: looks up what dialers name, for dynamic services.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
     loop: any EventLoop, capability: SecretBytes, services: [Service],
-    connect: @escaping IncomingFlow.Connect,
+    connect: @escaping IncomingFlow.Connect, finder: TargetFinder,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
@@ -43,9 +45,10 @@ final class ShareCore {
     self.loop = loop
     self.capability = capability
     precondition(services.count <= Service.countMax)
-    targets = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.streamAddresses) })
+    routes = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.route) })
     self.services = services.map(\.announcement)
     self.connect = connect
+    self.finder = finder
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
   }
@@ -73,7 +76,7 @@ final class ShareCore {
 
   /// Tries to reach the target of a service; calls `completion` once with 0 or an `errno`.
   func probeTarget(of service: String, completion: @escaping (Int32) -> Void) {
-    guard let addresses = targets[service] else { return completion(0) }
+    guard case .addresses(let addresses)? = routes[service]?.goal else { return completion(0) }
     let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
     probe.run(completion)
   }
@@ -118,6 +121,14 @@ final class ShareCore {
       carrier: CarrierKind(path), remote: carriers.remote(of: path) ?? path.remote)
   }
 
+  /// Whom the flows of a session come from, as a target may be told.
+  private func origin(of session: SessionCore) -> ProxyProtocol.Origin {
+    let path = session.paths?.activePath.path ?? session.connection.currentPath
+    return ProxyProtocol.Origin(
+      source: describe(path).remote, destination: carriers.local(of: path) ?? path.local,
+      identity: session.connection.peer)
+  }
+
   private func finishIfIdle(_ admitted: Admitted) {
     guard isDraining || admitted.session.peerFinished, admitted.flows.isEmpty else { return }
     admitted.session.sayFinished()
@@ -155,7 +166,8 @@ extension ShareCore: SessionOwner {
     totals.flows += 1
     totals.flowsOpen += 1
     let flow = IncomingFlow(
-      stream: stream, services: targets, loop: loop, connect: connect
+      stream: stream, services: routes, origin: origin(of: session), loop: loop,
+      connect: connect, finder: finder
     ) { [weak self, weak session] report in
       if let session { self?.flowEnded(session, report) }
     }
@@ -213,7 +225,9 @@ extension TunnelTotals {
     if case .targetRefused = report.ending { flowsRefused += 1 }
     switch report.ending {
     case .finished, .remoteReset, .localFailure: break
-    case .targetRefused, .targetUnreachable, .targetBusy, .sessionLost, .rejected: flowsFailed += 1
+    case .targetRefused, .targetUnreachable, .targetBusy, .targetNotAllowed, .nameNotFound,
+      .sessionLost, .rejected:
+      flowsFailed += 1
     }
   }
 }

@@ -35,6 +35,14 @@ enum ControlMessage: Equatable {
     var name: String
     /// The port to listen on at the connecting side, unless its user says otherwise.
     var port: UInt16
+    var kind = Kind.stream
+
+    /// Which flows it takes.
+    enum Kind: UInt8 {
+      case stream = 0
+      /// TCP to destinations that the dialer names.
+      case dynamic = 2
+    }
   }
 
   /// The sender opens and accepts no more flows; those that are open may finish.
@@ -66,6 +74,7 @@ enum ControlMessage: Equatable {
         body.prefixed(Array(service.name.utf8))
         body.uint16(service.port)
       }
+      for service in welcome.services { body.byte(service.kind.rawValue) }
     case .goodbye(let goodbye):
       type = 3
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
@@ -115,6 +124,12 @@ enum ControlMessage: Equatable {
         return nil
       }
       services.append(Service(name: String(decoding: name, as: UTF8.self), port: port))
+    }
+    guard let kinds = reader.raw(services.count) else { return nil }
+    services = zip(services, kinds).compactMap { service, number in
+      // A service of a kind that this version does not know is as good as none.
+      guard let kind = Service.Kind(rawValue: number) else { return nil }
+      return Service(name: service.name, port: service.port, kind: kind)
     }
     return .welcome(Welcome(version: version, capabilities: capabilities, services: services))
   }

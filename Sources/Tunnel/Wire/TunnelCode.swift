@@ -26,4 +26,10 @@ enum TunnelCode {
   static let sessionEnding: UInt64 = 0x105
   /// The service takes one flow and has it.
   static let targetBusy: UInt64 = 0x106
+  /// The sharing side does not allow this destination.
+  static let targetNotAllowed: UInt64 = 0x107
+  /// The destination's name has no address.
+  static let nameNotFound: UInt64 = 0x108
+  /// The service takes another kind of flow.
+  static let serviceMismatch: UInt64 = 0x109
 }

@@ -14,6 +14,10 @@ struct CommandLineParser {
   static func parse(
     _ arguments: [String], environment: Environment
   ) throws(UsageError) -> Invocation {
+    // Its flags are netpunch's and follow other rules.
+    if arguments.first == Grammar.punch.name {
+      return try PunchSettings.parse(Array(arguments.dropFirst()))
+    }
     var parser = CommandLineParser(environment: environment)
     return try parser.parse(arguments)
   }
@@ -175,6 +179,12 @@ extension CommandLineParser {
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
       return .keygen(KeygenSettings(file: file, overwrites: count(Grammar.force) > 0))
+    case Grammar.punch.name:
+      complaints.append(
+        Complaint(
+          cause: "`punch` is not the first word", fix: "write `qtun punch` and its flags behind it")
+      )
+      return nil
     case "version":
       checkArguments(command.arguments, of: command)
       return .version
@@ -201,7 +211,9 @@ extension CommandLineParser {
     }
     guard let session = sessionSettings() else { return nil }
     return .share(
-      ShareSettings(services: services, listen: value(of: Grammar.listen), session: session))
+      ShareSettings(
+        services: services, listen: value(of: Grammar.listen),
+        proxyProtocol: value(of: Grammar.proxyProtocol), session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -237,7 +249,7 @@ extension CommandLineParser {
     return .connect(
       ConnectSettings(
         ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
-        session: session))
+        proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
   }
 
   private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {

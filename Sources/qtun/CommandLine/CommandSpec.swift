@@ -12,6 +12,8 @@ struct CommandSpec: Sendable {
   let options: [OptionSpec]
   /// Command lines to learn from, each with what it does; a test parses them all.
   let examples: [(line: String, meaning: String)]
+  /// Whether it takes the options of every command.
+  var takesGlobalOptions = true
 
   /// The command with its arguments on one line, such as `qtun share SERVICE... [options]`.
   var synopsis: String {
@@ -25,5 +27,7 @@ struct CommandSpec: Sendable {
   }
 
   /// The options that belong to it, the global ones last.
-  var allOptions: [OptionSpec] { options + Grammar.globalOptions }
+  var allOptions: [OptionSpec] {
+    takesGlobalOptions ? options + Grammar.globalOptions : options
+  }
 }

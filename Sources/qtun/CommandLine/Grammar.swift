@@ -1,7 +1,9 @@
+internal import Tunnel
+
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, keygen, version, help]
+  static let commands = [share, connect, pipe, punch, keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -44,6 +46,17 @@ extension Grammar {
   static let listen = Option(
     "listen", short: "l", "[ADDR:]PORT", .hostPort(.publicListener),
     default: "every address, a free port", help: "UDP address to await peers at")
+  /// Tells targets whom connections come from.
+  static let proxyProtocol = Option(
+    "proxy-protocol", "v1|v2", ValueParser<ProxyProtocol>.choice,
+    help: "tell TCP and Unix services the peer's address in front of each connection, by HAProxy's "
+      + "PROXY protocol; v2 carries the peer's identity as well")
+  /// What programs must show to a proxy.
+  static let proxyAuth = Option(
+    "proxy-auth", "FILE", .path, default: "every program of this machine may use the proxy",
+    environment: "QTUN_PROXY_AUTH",
+    help: "file whose first line is the USER:PASSWORD that programs must show to the proxies that "
+      + "dynamic services are opened as")
   /// The key file.
   static let identity = Option(
     "identity", short: "i", "FILE", .path, default: "~/.config/qtun/identity",
@@ -93,7 +106,9 @@ extension Grammar {
   static let service = Argument(
     "SERVICE", .namedPlace(.service), isRepeatable: true,
     help: "what to offer: a TCP service as [HOST:]PORT, where HOST is localhost if it is left "
-      + "out, or a Unix socket as unix:PATH; NAME= in front tells several apart")
+      + "out; a Unix socket as unix:PATH; the files of a folder, over HTTP, as dir:PATH; or what "
+      + "the other side may choose itself, as dynamic:RULES (`qtun help dynamic`). NAME= in front "
+      + "tells several apart")
   /// The invitation.
   static let ticket = Argument(
     "TICKET|-", .text, isOptional: true,
@@ -109,7 +124,8 @@ extension Grammar {
     "LISTEN", .namedPlace(.localListener), isOptional: true, isRepeatable: true,
     help: "the address to open a service at, as [ADDR:]PORT, where ADDR is 127.0.0.1 if it is "
       + "left out and port 0 takes a free one, or as unix:PATH; NAME= in front says which "
-      + "service. Without any, all are opened at 127.0.0.1, at the ports that they are shared from")
+      + "service. Without any, all are opened at 127.0.0.1, at the ports that they are shared from. "
+      + "A dynamic service becomes a proxy there: SOCKS5, SOCKS4a and HTTP at one port")
   /// The page to show.
   static let topic = Argument(
     "TOPIC", .text, isOptional: true, help: "a command, or one of the topics that `qtun help` lists"
@@ -129,13 +145,15 @@ extension Grammar {
         + "ends at once.",
     ],
     arguments: [service.spec],
-    options: [listen.spec] + sessionOptions,
+    options: [listen.spec, proxyProtocol.spec] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
       (
         "qtun share 192.168.1.20:22 --listen 4433", "offer another machine, await peers at UDP 4433"
       ),
       ("qtun share web=3000 db=unix:/run/db.sock", "offer two services by name"),
+      ("qtun share dir:./site", "offer the files of a folder as a web site"),
+      ("qtun share dynamic:*:443", "let the other side choose public servers, at port 443"),
     ])
 
   private static let connect = CommandSpec(
@@ -148,7 +166,7 @@ extension Grammar {
         + "for the one without a name).",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec] + sessionOptions,
+    options: [carrier.spec, proxyAuth.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),

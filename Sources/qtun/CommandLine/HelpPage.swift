@@ -83,7 +83,9 @@ extension HelpPage {
     if !command.options.isEmpty {
       sections.append("Options:\n" + table(rows(command.options)))
     }
-    sections.append("Options of every command:\n" + table(rows(Grammar.globalOptions)))
+    if command.takesGlobalOptions {
+      sections.append("Options of every command:\n" + table(rows(Grammar.globalOptions)))
+    }
     sections.append("Examples:\n" + table(command.examples.map { ($0.line, $0.meaning) }))
     return sections.joined(separator: "\n\n")
   }

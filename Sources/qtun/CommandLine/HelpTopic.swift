@@ -4,6 +4,8 @@ enum HelpTopic: String, CaseIterable, Sendable {
   case commands
   /// What a ticket is.
   case tickets
+  /// What `dynamic:` services are.
+  case dynamic
   /// What the exit status says.
   case exitCodes = "exit-codes"
   /// Which environment variables are read.
@@ -16,6 +18,7 @@ enum HelpTopic: String, CaseIterable, Sendable {
     switch self {
     case .commands: "every command with its arguments"
     case .tickets: "what a ticket is and how to hand it over"
+    case .dynamic: "services whose destinations the other side chooses"
     case .exitCodes: "what the exit status says"
     case .environment: "the environment variables that are read"
     case .security: "what is protected, and what you must protect"
@@ -35,6 +38,8 @@ enum HelpTopic: String, CaseIterable, Sendable {
     case .environment:
       return paragraphs(["The environment variables that qtun reads:"]) + "\n\n"
         + HelpPage.table(Self.variables)
+    case .dynamic:
+      return paragraphs(Self.dynamicParagraphs)
     case .tickets:
       return paragraphs(Self.ticketParagraphs)
     case .security:
@@ -54,7 +59,9 @@ extension HelpTopic {
     ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
+    ("QTUN_PROXY_AUTH", "the file with the proxy's password, where --proxy-auth is not given"),
     ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
+    ("QTUN_PUNCH_FD", "set, not read: the socket that `qtun punch -handover` leaves its program"),
     ("NO_COLOR", "set to anything: no colors"),
     ("TERM", "dumb or not set: no colors and no status line"),
   ]
@@ -68,6 +75,25 @@ extension HelpTopic {
       + "input, and QTUN_TICKET holds it too.",
     "A ticket works for as long as the share keeps its identity and its addresses. Give `qtun "
       + "share` a fixed port with --listen to keep a ticket across restarts.",
+  ]
+
+  private static let dynamicParagraphs = [
+    "A share decides what can be reached through it. `qtun share dynamic:RULES` lets the other side "
+      + "name hosts and ports itself, as far as the rules allow, and nothing else. Several rules "
+      + "have commas between them.",
+    "example.com:443 allows one name, *.example.com:80-443 the names below it, *:443 every name and "
+      + "every public address, 10.0.0.0/8:22 and [2001:db8::]/32:* networks. Ports are a number, a "
+      + "range, or * for all. Quote a * where the shell would take it.",
+    "The sharing side looks a name up, once, and connects only to addresses that the rules allow. "
+      + "Rules about names, and *, open public addresses. Private networks, this machine and its own "
+      + "addresses, link-local, multicast and reserved ones, and the metadata services of clouds "
+      + "stay closed unless a rule names a network inside of them: 192.168.1.0/24:* opens that one, "
+      + "127.0.0.1:8080 one port of this machine, 0.0.0.0/0:* none of them.",
+    "`qtun connect` opens a dynamic service as a proxy, at 127.0.0.1:1080 unless you choose: "
+      + "SOCKS5 and SOCKS4a, with names looked up at the far end, and HTTP (CONNECT, and http:// "
+      + "URLs), all at one port: curl -x socks5h://127.0.0.1:1080 https://example.com/.",
+    "Every program of this machine can use the proxy; --proxy-auth asks for a password. A web page "
+      + "cannot: what it sends to the port by itself is answered with 400.",
   ]
 
   private static let securityParagraphs = [

@@ -1,3 +1,5 @@
+internal import Tunnel
+
 /// A command line that has been understood: what to do, with every value in its type.
 struct Invocation: Equatable, Sendable {
   /// What holds for every command.
@@ -13,6 +15,8 @@ struct Invocation: Equatable, Sendable {
     case connect(ConnectSettings)
     /// Join standard input and output to a peer's.
     case pipe(PipeSettings)
+    /// Do netpunch's work.
+    case punch(PunchSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -69,6 +73,8 @@ struct ShareSettings: Equatable, Sendable {
   let services: [NamedPlace]
   /// The UDP address to await peers at; nil for every address and a free port.
   let listen: HostPort?
+  /// What TCP and Unix targets are told about each connection's origin.
+  var proxyProtocol: ProxyProtocol?
   /// The session's settings.
   let session: SessionSettings
 }
@@ -82,6 +88,8 @@ struct ConnectSettings: Equatable, Sendable {
   let listeners: [NamedPlace]
   /// What may carry the session.
   let carriers: CarrierChoice
+  /// The file with the user name and password for proxies; nil lets every local program in.
+  var proxyAuthFile: String?
   /// The session's settings.
   let session: SessionSettings
 }

@@ -11,9 +11,27 @@ struct ConnectCommand: Sendable {
     let identity = try settings.session.loadIdentity(console: console, global: global)
     var choices: [Opening.Choice] = []
     for listener in settings.listeners { choices.append(try listener.choice()) }
-    configuration = Link.Configuration(
+    var configuration = Link.Configuration(
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
       session: settings.session.tunnel, carriers: settings.carriers.policy)
+    configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
+    self.configuration = configuration
+  }
+
+  /// Reads `USER:PASSWORD` from the first line of a file.
+  private static func readCredentials(_ path: String) throws(Failure) -> ProxyCredentials {
+    let line: String
+    do throws(SecretLineError) {
+      line = try SecretLine.read(path: path)
+    } catch {
+      throw Failure(error, path: path)
+    }
+    guard let credentials = ProxyCredentials(line) else {
+      throw Failure(
+        .configuration, "the first line of \(path) is not USER:PASSWORD",
+        fix: "write both with a colon between, 255 bytes each at most")
+    }
+    return credentials
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
@@ -43,6 +61,7 @@ struct ConnectCommand: Sendable {
   private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
     for service in services {
       let address = service.address.description
+      warnIfOpenProxy(service, run)
       // `-` is no name, and keeps the columns for awk(1) and the like.
       let name = service.name.isEmpty ? "-" : service.name
       if services.count > 1 || !service.name.isEmpty {
@@ -59,9 +78,20 @@ struct ConnectCommand: Sendable {
         result.member("event", "listening")
         result.member("service", service.name)
         result.member("address", address)
+        result.member("proxy", service.isProxy)
       }
       try StandardOutput.writeLine(writer.text)
     }
+  }
+
+  private func warnIfOpenProxy(_ service: OpenedService, _ run: LoopRun) {
+    guard service.isProxy, configuration.proxyCredentials == nil,
+      case .tcp(let address) = service.address, !address.isLoopback
+    else { return }
+    run.log.warning(
+      "proxy without a password", .address(address.description),
+      .cause("everybody who reaches this address may use it"),
+      .fix("ask for a password with --proxy-auth FILE, or listen on 127.0.0.1"))
   }
 
   /// Takes the ticket from where the command line says.

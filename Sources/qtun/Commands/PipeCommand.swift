@@ -29,7 +29,7 @@ struct PipeCommand: Sendable {
       role = .connecting(
         Link.Configuration(
           identity: identity, ticket: ticket,
-          opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO),
+          opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO, to: nil),
           session: settings.session.tunnel, carriers: carriers.policy))
     }
   }
@@ -151,7 +151,8 @@ extension LoopRun {
       throw Failure(
         .incomplete, "the session was lost before both directions had ended",
         fix: "check the network between the two sides, and \(again)")
-    case .targetRefused, .targetUnreachable, .targetBusy, .rejected:
+    case .targetRefused, .targetUnreachable, .targetBusy, .targetNotAllowed, .nameNotFound,
+      .rejected:
       let problem = ending.flatMap(Describe.problem)
       throw Failure(.refused, problem?.cause ?? "the peer refuses", fix: problem?.fix ?? again)
     }

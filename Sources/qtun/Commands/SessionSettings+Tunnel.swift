@@ -25,19 +25,29 @@ extension SessionSettings {
 
 extension NamedPlace {
   /// The service to share, its host looked up. Blocks while it asks.
-  func resolve() throws(Failure) -> Service {
+  func resolve(proxyProtocol: ProxyProtocol?) throws(Failure) -> Service {
+    let name = name ?? ""
+    var service: Service
     switch place {
-    case .tcp(let address): Service(name: name ?? "", target: .tcp(try address.resolve()))
-    case .unix(let path): Service(name: name ?? "", target: .unix(path: path))
+    case .tcp(let address):
+      service = Service(name: name, target: .tcp(try address.resolve()))
+      service.proxyProtocol = proxyProtocol
+    case .unix(let path):
+      service = Service(name: name, target: .unix(path: path))
+      service.proxyProtocol = proxyProtocol
+    case .folder(let path): service = Service(name: name, target: .folder(path: path))
+    case .dynamic(let rules): service = Service(name: name, target: .dynamic(rules))
     }
+    return service
   }
 
   /// Where to open which service.
   func choice() throws(Failure) -> Opening.Choice {
     switch place {
     case .tcp(let address):
-      Opening.Choice(name: name, address: .tcp(try address.localAddress()))
-    case .unix(let path): Opening.Choice(name: name, address: .unix(path: path))
+      Opening.Choice(name: name, address: .tcp(try address.localAddress()), use: .service)
+    case .unix(let path): Opening.Choice(name: name, address: .unix(path: path), use: .service)
+    case .folder, .dynamic: preconditionFailure("the parser takes these for shares only")
     }
   }
 }

@@ -18,13 +18,16 @@ struct ShareCommand: Sendable {
       : Ticket.makeCapability(
         of: identity, service: settings.services.map(\.description).joined(separator: " "))
     var services: [Service] = []
-    for service in settings.services { services.append(try service.resolve()) }
+    for service in settings.services {
+      services.append(try service.resolve(proxyProtocol: settings.proxyProtocol))
+    }
     configuration = Share.Configuration(
       identity: identity, services: services, listenAddress: listen, capability: capability,
       session: settings.session.tunnel)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
+    try checkFolders()
     let share: Share
     do throws(TunnelError) {
       share = try await Share.open(configuration, loop: run.loop) { [weak run] event in
@@ -44,6 +47,19 @@ struct ShareCommand: Sendable {
     await share.close()
     try await run.summarize(totals)
     return .ok
+  }
+
+  /// A folder that is missing now is a slip; one that vanishes later is an error of its requests.
+  private func checkFolders() throws(Failure) {
+    for case .folder(let path) in settings.services.map(\.place) {
+      do throws(RuntimeError) {
+        _ = try SharedFolder(path: path)
+      } catch {
+        throw Failure(
+          .configuration, "cannot share the folder \(path): \(Failure.systemMessage(error.code))",
+          fix: "name a folder that this user can read, such as dir:./site (Linux 5.6 or newer)")
+      }
+    }
   }
 
   private func announce(_ share: Share, _ run: LoopRun) throws(Failure) {

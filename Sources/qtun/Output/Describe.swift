@@ -43,6 +43,17 @@ enum Describe {
       )
     case .targetBusy:
       ("the other end of the pipe is taken", "start another `qtun pipe` there")
+    case .targetNotAllowed:
+      (
+        "the sharing side does not allow this destination",
+        "allow it there, as in `qtun share dynamic:example.com:443`; private addresses need a rule "
+          + "for their network"
+      )
+    case .nameNotFound:
+      (
+        "the sharing side finds no address for this name",
+        "check the name, as `getent hosts NAME` sees it on the sharing side"
+      )
     case .sessionLost: ("the session ended first", "see why the session ended, above")
     case .rejected:
       ("the sharing side does not know this service", "use the same version of qtun on both sides")
@@ -77,6 +88,15 @@ extension Failure {
           ? "the share has several services and none without a name; it has \(list)"
           : "the share has no service \(name); it has \(list)",
         fix: "write one of these names, such as \(first)=8080, or none to open all of them")
+    case .notDynamic(let name):
+      self.init(
+        .configuration,
+        "the service \(name.isEmpty ? "without a name" : name) takes no destinations of ours",
+        fix: "name a service that is shared as in `qtun share dynamic:example.com:443`")
+    case .noDynamicService:
+      self.init(
+        .configuration, "the share lets nobody choose destinations",
+        fix: "ask for one, as in `qtun share dynamic:example.com:443`")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

@@ -12,7 +12,12 @@ enum StandardOutput {
 
   /// Writes one line to any blocking descriptor.
   static func writeLine(_ text: String, to descriptor: Int32) throws(Failure) {
-    let bytes = Array((text + "\n").utf8)
+    try write(text + "\n", to: descriptor)
+  }
+
+  /// Writes text as it is, whole.
+  static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) throws(Failure) {
+    let bytes = Array(text.utf8)
     var offset = 0
     while offset < bytes.count {
       let written = bytes[offset...].withUnsafeBytes {

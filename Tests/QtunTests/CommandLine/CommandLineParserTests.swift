@@ -1,4 +1,5 @@
 import Testing
+import Tunnel
 
 @testable import qtun
 
@@ -68,6 +69,17 @@ struct CommandLineParserTests {
       logLevel: .trace, isQuiet: false, logFormat: .json, isJSON: true)
     #expect(
       try parse(line, variables) == Invocation(settings: settings, action: .share(expected)))
+  }
+
+  @Test("share tells targets of peers when asked to, and connect takes a file for its proxies")
+  func proxyOptions() throws {
+    guard case .share(let share) = try parse("share 3000 --proxy-protocol v2").action else {
+      throw WrongAction()
+    }
+    #expect(share.proxyProtocol == .v2)
+    #expect(try connectSettings("connect T --proxy-auth /f").proxyAuthFile == "/f")
+    let variables = Self.home.merging(["QTUN_PROXY_AUTH": "/g"]) { $1 }
+    #expect(try connectSettings("connect T", variables).proxyAuthFile == "/g")
   }
 
   @Test("SSLKEYLOGFILE alone writes no secrets, and the flag without it is refused")
@@ -256,7 +268,7 @@ struct CommandLineParserTests {
     arguments: [
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
-      ("bogus", "choose one of share, connect, pipe, keygen, version, help"),
+      ("bogus", "choose one of share, connect, pipe, punch, keygen, version, help"),
     ])
   func notACommand(line: String, fix: String) {
     #expect(complaints(line).map(\.fix) == [fix])

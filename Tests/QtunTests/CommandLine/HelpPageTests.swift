@@ -52,6 +52,8 @@ struct HelpPageTests {
           qtun pipe [TICKET|-] [options]
                                  join standard input and output to those of another
                                  machine
+          qtun punch [options]   open a hole between two NATs, as netpunch does and with
+                                 it
           qtun keygen [options]  make an identity
           qtun version           print the versions of qtun, its protocol and its
                                  libraries

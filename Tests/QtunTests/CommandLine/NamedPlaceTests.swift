@@ -10,7 +10,10 @@ struct NamedPlaceTests {
 
   @Test(
     "a written place reads the same again",
-    arguments: ["db:5432", "web=db:5432", "unix:/run/a.sock", "a.b-c_1=unix:/x", "[::1]:80"])
+    arguments: [
+      "db:5432", "web=db:5432", "unix:/run/a.sock", "a.b-c_1=unix:/x", "[::1]:80", "dir:./site",
+      "site=dir:/a=b", "dynamic:*:443", "out=dynamic:*.example.com:80-443,[2001:db8::]/32:*",
+    ])
   func roundTrip(text: String) throws {
     #expect(try parse(text).description == text)
   }
@@ -23,9 +26,17 @@ struct NamedPlaceTests {
 
   @Test(
     "a bad name or place is refused",
-    arguments: ["=80", "-a=80", "a b=80", "unix:", "a=", "a=unix:", "é=80"])
+    arguments: [
+      "=80", "-a=80", "a b=80", "unix:", "a=", "a=unix:", "é=80", "dir:", "a=dir:", "dynamic:",
+      "dynamic:*", "dynamic:a:443,", "dynamic:10.0.0.1/8:22",
+    ])
   func refused(text: String) {
     #expect(throws: ValueProblem.self) { try parse(text) }
+  }
+
+  @Test("a folder or rules are nothing to listen at", arguments: ["dir:/a", "x=dynamic:*:443"])
+  func notLocal(text: String) {
+    #expect(throws: ValueProblem.self) { try NamedPlace.parse(text, rule: .localListener) }
   }
 
   @Test("the longest path that a socket can have passes, one byte more is refused")

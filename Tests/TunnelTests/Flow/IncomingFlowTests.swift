@@ -47,7 +47,9 @@ struct IncomingFlowTests {
 
   @Test(
     "a malformed header is refused with a reset, and nothing is connected to",
-    arguments: [[0x00], [0x02], [0x01, 0x41, 0x00], [UInt8](repeating: 0xff, count: 8)])
+    arguments: [
+      [0x00], [0x3f], [0x02, 0x00, 0x00], [0x01, 0x41, 0x00], [UInt8](repeating: 0xff, count: 8),
+    ])
   func malformedHeader(bytes: [UInt8]) throws {
     let scene = try Scene()
     let flow = try scene.client.open(sending: bytes)

@@ -90,7 +90,9 @@ struct OutgoingFlowTests {
     let connection = try #require(client.connection)
     _ = try connection.openStream(unidirectional: false)
     #expect(throws: StreamError.limitReached) {
-      _ = try OutgoingFlow(connection: connection, service: "", socket: socket) { _ in }
+      _ = try OutgoingFlow(
+        connection: connection, wish: .service(""), socket: socket, loop: world.loop
+      ) { _ in }
     }
     #expect(!socket.isReleased)
   }

@@ -29,7 +29,7 @@ final class SimTCP {
       loop: loop, capacity: 1_048_576, latency: Self.latency)
     connections.append(near)
     loop.after(Self.latency) { [weak listener] in
-      listener?.accept(far, from: .clientHost)
+      listener?.accept(far, from: .clientHost, at: .serverHost)
     }
     return near
   }

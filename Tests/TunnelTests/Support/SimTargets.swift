@@ -42,7 +42,7 @@ final class SimTargets {
   func connect(_ address: StreamAddress) throws(RuntimeError) -> any StreamSocket {
     switch address {
     case .tcp(let address): try connect(address)
-    case .unix, .streams: throw .system("connect", ENOENT)
+    case .unix, .streams, .folder: throw .system("connect", ENOENT)
     }
   }
 

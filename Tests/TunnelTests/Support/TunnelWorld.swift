@@ -17,6 +17,8 @@ final class TunnelWorld {
   let loop = SimLoop()
   let network: SimNetwork
   let targets: SimTargets
+  /// What the sharing side's resolver knows.
+  let names: SimNames
   let share: ShareCore
   let link: LinkCore
   let shareEndpoint: EndpointCore
@@ -62,6 +64,7 @@ final class TunnelWorld {
     self.options = options
     network = SimNetwork(loop: loop, seed: options.seed, defaults: options.network)
     targets = SimTargets(loop: loop)
+    names = SimNames(loop: loop)
     targets.capacity = options.capacity
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
     linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
@@ -74,6 +77,7 @@ final class TunnelWorld {
     share = ShareCore(
       endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop,
       capability: Self.capability, services: options.services, connect: targets.connect,
+      finder: names.finder,
       onEvent: shareJournal.note)
     let ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
@@ -106,11 +110,16 @@ final class TunnelWorld {
 
   /// A local program connects to what the link opened for a service.
   func connect(to service: String = "") -> LocalProgram {
+    connect(.service(service))
+  }
+
+  /// A local program connects, and its connection shall become this.
+  func connect(_ wish: FlowWish) -> LocalProgram {
     let (near, far) = SimStreamSocket.pair(
       loop: loop, capacity: options.capacity, latency: SimTargets.latency)
     let program = LocalProgram(far)
     programs.append(program)
-    link.accept(near, service: service)
+    link.accept(near, wish: wish)
     return program
   }
 

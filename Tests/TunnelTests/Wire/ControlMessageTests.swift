@@ -66,6 +66,14 @@ struct ControlMessageTests {
     #expect(ControlMessage(type: 3, body: reason.bytes) == nil)
   }
 
+  @Test("a service of an unknown kind is left out, and its neighbours stay")
+  func unknownKind() {
+    let body: [UInt8] = [1, 0, 2, 1, 0x61, 0, 1, 1, 0x62, 0, 2, 200, 2]
+    let service = ControlMessage.Service(name: "b", port: 2, kind: .dynamic)
+    let welcome = ControlMessage.Welcome(version: 1, capabilities: 0, services: [service])
+    #expect(ControlMessage(type: 2, body: body) == .welcome(welcome))
+  }
+
   @Test("a long reason is cut to what the receiver takes")
   func longReason() throws {
     let message = ControlMessage.goodbye(

@@ -57,7 +57,9 @@ extension FuzzTarget {
           FlowHeader.decode(Array(stream.prefix(short))) == .needsMore,
           "part of a header is not taken for one")
       }
-      guard header.service.utf8.count <= ControlMessage.nameMax else { return }
+      guard header.service.utf8.count <= ControlMessage.nameMax,
+        (header.destination?.host.utf8.count ?? 0) <= Destination.hostMax
+      else { return }
       guard case .header(let again, _) = FlowHeader.decode(header.encoded) else {
         return require(false, "a header does not decode what it encoded")
       }

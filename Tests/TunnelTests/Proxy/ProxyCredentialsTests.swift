@@ -1,0 +1,27 @@
+import Testing
+
+@testable import Tunnel
+
+@Suite("Proxy credentials")
+struct ProxyCredentialsTests {
+  @Test(
+    "base64 is that of RFC 4648 §10",
+    arguments: [
+      ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
+      ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+    ])
+  func base64(text: String, encoded: String) {
+    #expect(ProxyCredentials.base64(Array(text.utf8)) == Array(encoded.utf8))
+  }
+
+  @Test("a password may have colons, and neither side may be empty or longer than 255 bytes")
+  func form() {
+    #expect(
+      ProxyCredentials("u:p:q")?.matches(
+        user: Array("u".utf8)[...], password: Array("p:q".utf8)[...]) == true)
+    let long = String(repeating: "x", count: 256)
+    for text in ["", "u", "u:", ":p", ":", "\(long):p", "u:\(long)"] {
+      #expect(ProxyCredentials(text) == nil)
+    }
+  }
+}
