@@ -4,7 +4,6 @@ A client may need several runs, one after the other: that many command lines.
 """
 
 import dataclasses
-import os
 import pathlib
 import subprocess
 
@@ -77,6 +76,7 @@ class Qtun(Peer):
         "client": {
             "zerortt": _no_0rtt,
             "connectionmigration": "qtun's client does not follow a preferred address",
+            "transferloss-bbr": "the congestion controller of the server decides",
         },
         "server": {
             "zerortt": _no_0rtt,
@@ -99,7 +99,7 @@ class Qtun(Peer):
         return {
             "ROLE": role, "QTUN_ALPN": run.alpn, "QTUN_CERTS": str(run.certificates),
             "SSLKEYLOGFILE": str(run.key_log),
-            "QTUN_CONGESTION": os.environ.get("QTUN_CONGESTION", ""),
+            "QTUN_CONGESTION": run.case.congestion,
         }
 
 
