@@ -41,7 +41,7 @@ bench: setup-bench ## Measure throughput, latency, connection rate and memory
 	$(SWIFT) build $(RELEASE_FLAGS) --product qtun-load
 	python3 interop/bench.py --qtun .build/release/qtun --load .build/release/qtun-load $(BENCH_ARGS)
 
-# The whole set takes about half an hour. INTEROP_ARGS="--repeat 3 --only retry --peer aioquic" for parts.
+# Some 140 cases. INTEROP_ARGS="--repeat 3 --only retry --peer aioquic" plays parts, and writes nothing.
 interop: setup-interop ## Play the public runner's cases against other QUIC stacks, into interop/RESULTS.md
 	$(SWIFT) build
 	interop/run-matrix $(if $(INTEROP_ARGS),$(INTEROP_ARGS),--write)

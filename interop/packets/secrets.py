@@ -25,4 +25,5 @@ class KeyLog:
                     self._secrets[words[0], random] = secret
 
     def secret(self, sender: str, level: str, random: bytes) -> bytes | None:
-        return self._secrets.get((LABELS[sender, level], random))
+        # A damaged packet may seem to be of a type that its sender never sends.
+        return self._secrets.get((LABELS.get((sender, level), ""), random))
