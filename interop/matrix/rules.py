@@ -53,9 +53,9 @@ def long_rtt(evidence: Evidence) -> Figure:
         if any(frame.type == frames.CRYPTO and frame.offset == 0 for frame in packet.frames)
     ]
     require(len(hellos) >= 2, f"{len(hellos)} ClientHello, so it was not sent again")
-    done = next((packet for packet in evidence.client.of("client", "1rtt")), None)
-    require(done is not None, "the client never used its application keys")
-    return Figure(done.datagram.seconds - hellos[0].datagram.seconds, "s")
+    used = [one for one in evidence.client.of("client", "1rtt") if one.number is not None]
+    require(bool(used), "the client never used its application keys")
+    return Figure(used[0].datagram.seconds - hellos[0].datagram.seconds, "s")
 
 
 def chacha20(evidence: Evidence) -> None:

@@ -32,10 +32,13 @@ class Outcome:
 class Stage:
     """Plays cases, and keeps the evidence of those that fail."""
 
-    def __init__(self, tools: Tools, parent: str, failures: pathlib.Path) -> None:
+    def __init__(
+        self, tools: Tools, parent: str, failures: pathlib.Path, keeps_all: bool
+    ) -> None:
         self._tools = tools
         self._parent = parent
         self._failures = failures
+        self._keeps_all = keeps_all
         self._is_stopped = threading.Event()
         # Certificates are made once; the ends of links have the same names until they are moved.
         self._birth = threading.Lock()
@@ -55,15 +58,17 @@ class Stage:
         if lack:
             return Outcome("skip", lack)
         started = time.monotonic()
+        kept = self._failures / f"{case.name}-{peer.name}-{role}-{seed}"
         with Workspace(self._parent) as workspace:
             try:
                 words = self._attempt(workspace, case, peer, role, seed)
+                if self._keeps_all:
+                    self._keep(workspace, kept, words)
                 return Outcome("ok", words, time.monotonic() - started)
             except Skip as skip:
                 return Outcome("skip", str(skip))
             except (Failure, OSError, ValueError, KeyError, IndexError) as failure:
                 words = f"{failure}" if isinstance(failure, Failure) else repr(failure)
-                kept = self._failures / f"{case.name}-{peer.name}-{role}-{seed}"
                 self._keep(workspace, kept, words)
                 return Outcome("FAIL", words, time.monotonic() - started)
 
@@ -121,7 +126,7 @@ class Stage:
         text = workspace.logs()
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
-        (kept / "failure.txt").write_text(f"{words}\n{text}\n")
+        (kept / "outcome.txt").write_text(f"{words}\n{text}\n")
         for pattern in KEPT:
             for path in workspace.path.glob(pattern):
                 shutil.move(path, kept / path.name)

@@ -181,14 +181,15 @@ class Trace:
     def _split(self, datagram: Datagram) -> list[tuple[Packet, bytes, int]]:
         sender = "server" if datagram.source[0] in self._servers else "client"
         parts, rest = [], datagram.payload
-        while rest:
+        # aioquic fills datagrams up with zeros behind the last packet.
+        while rest.strip(b"\0"):
             try:
                 length = 0 if is_long_header(rest[0]) else self._identifier_length(sender, rest)
                 # RFC 9287: peers that agree on it may clear the bit that aioquic insists on.
                 buffer = Buffer(data=bytes([rest[0] | FIXED_BIT]) + rest[1:])
                 header = pull_quic_header(buffer, host_cid_length=length)
             except (BufferReadError, ValueError):
-                # Damaged on the way, or padding.
+                # Damaged on the way.
                 break
             packet = self._describe(datagram, sender, header)
             parts.append((packet, rest[:header.packet_length], buffer.tell()))
