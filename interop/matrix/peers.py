@@ -201,9 +201,10 @@ class Gtls(Peer):
 class QuicGo(Peer):
     name = "quic-go"
     _no_paths = "its server does not follow a client to another address"
+    _unmarked = "it leaves packets unmarked until the marks are known to pass"
     lacks = {
         "client": {
-            "ecn": "it leaves packets unmarked until the marks are known to pass",
+            "ecn": _unmarked,
             "chacha20": "Go offers no choice among the ciphers of TLS 1.3",
             "keyupdate": "its public interface starts no key update",
             "v2": "it does not change versions within a connection",
@@ -211,7 +212,7 @@ class QuicGo(Peer):
         },
         "server": {
             "v2": "it does not change versions within a connection",
-            "rebind-port": _no_paths, "rebind-addr": _no_paths,
+            "ecn": _unmarked, "rebind-port": _no_paths, "rebind-addr": _no_paths,
             "connectionmigration": "it offers no preferred address",
         },
     }
