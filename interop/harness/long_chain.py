@@ -11,7 +11,7 @@ NAME_COUNT, NAME_LENGTH = 20, 250
 
 
 class LongChain:
-    """A folder like that of `Certificates`, with nine certificates in cert.pem; the first is huge."""
+    """A folder like that of `Certificates`: nine certificates in cert.pem, and the first is huge."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="qtun-chain-")

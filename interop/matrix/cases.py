@@ -84,7 +84,8 @@ CORRUPT_30, CORRUPT_2 = "udp corrupt 30% head 50", "udp corrupt 2% head 50"
 CASES = [
     Case("handshake", "handshake", _files(KB), rules.no_retry, is_short=True),
     Case("transfer", "transfer", _files(2 * MB, 3 * MB, 5 * MB), rules.plain),
-    Case("longrtt", "handshake", _files(KB), rules.long_rtt, link=("delay 750ms",), bar=Bar(at_most=8)),
+    Case("longrtt", "handshake", _files(KB), rules.long_rtt, link=("delay 750ms",),
+         bar=Bar(at_most=8)),
     Case("chacha20", "chacha20", _files(3 * MB), rules.chacha20),
     Case("multiplexing", "transfer", _files(*[32] * 1999), rules.multiplexing),
     Case("retry", "retry", _files(10 * KB), rules.retry, is_short=True),
@@ -115,8 +116,8 @@ CASES = [
          server="connectionmigration"),
     Case("versionnegotiation", "versionnegotiation", _files(KB), rules.version_negotiation,
          is_short=True),
-    # 4 Mbit/s is more than CUBIC can have: with 2 % loss and 30 ms its mean window is some nine packets
-    # (RFC 9438 §5.1), which is 3.3 Mbit/s.
+    # 4 Mbit/s is more than CUBIC can have: with 2 % loss and 30 ms its mean window is some nine
+    # packets (RFC 9438 §5.1), which is 3.3 Mbit/s.
     _goodput("transferloss-bbr", 2 * MB, link=(LOSS_2,), congestion="bbr",
              bar=Bar(at_least=4, is_of_server=True)),
     _goodput("goodput", 10 * MB, bar=Bar(at_least=9, is_of_server=True)),

@@ -166,7 +166,8 @@ class Trace:
         for datagram in datagrams:
             for packet, raw, offset in self._split(datagram):
                 self.packets.append(packet)
-                if not self._decrypt(packet, raw, offset) and packet.type in ("0rtt", "handshake", "1rtt"):
+                is_open = self._decrypt(packet, raw, offset)
+                if not is_open and packet.type in ("0rtt", "handshake", "1rtt"):
                     waiting.append((packet, raw, offset))
         for packet, raw, offset in waiting:
             self._decrypt(packet, raw, offset)
