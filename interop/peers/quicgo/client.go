@@ -81,10 +81,7 @@ func (c *client) visit(urls []string, tickets cache) error {
 	if err != nil {
 		return err
 	}
-	config := quicConfig()
-	// A third of all packets may be lost or damaged.
-	config.HandshakeIdleTimeout = 60 * time.Second
-	connection, err := quic.DialAddr(context.Background(), first.Host, c.config, config)
+	connection, err := quic.DialAddr(context.Background(), first.Host, c.config, quicConfig())
 	if err != nil {
 		return err
 	}
