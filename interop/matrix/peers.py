@@ -200,20 +200,20 @@ class Gtls(Peer):
 
 class QuicGo(Peer):
     name = "quic-go"
-    _no_paths = "its server does not follow a client to another address"
-    _unmarked = "it leaves packets unmarked until the marks are known to pass"
+    _no_paths = "quic-go's server does not follow a client to another address"
+    _unmarked = "quic-go leaves packets unmarked until the marks are known to pass"
     lacks = {
         "client": {
             "ecn": _unmarked,
             "chacha20": "Go offers no choice among the ciphers of TLS 1.3",
-            "keyupdate": "its public interface starts no key update",
-            "v2": "it does not change versions within a connection",
-            "versionnegotiation": "its public interface offers no unknown version",
+            "keyupdate": "quic-go's public interface starts no key update",
+            "v2": "quic-go does not change versions within a connection",
+            "versionnegotiation": "quic-go's public interface offers no unknown version",
         },
         "server": {
-            "v2": "it does not change versions within a connection",
+            "v2": "quic-go does not change versions within a connection",
             "ecn": _unmarked, "rebind-port": _no_paths, "rebind-addr": _no_paths,
-            "connectionmigration": "it offers no preferred address",
+            "connectionmigration": "quic-go's server offers no preferred address",
         },
     }
 
