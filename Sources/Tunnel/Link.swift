@@ -32,13 +32,16 @@ public actor Link {
     public var session: SessionSettings
     /// Which kinds of carrier may be used.
     public var carriers: CarrierPolicy
+    /// What carriers over TCP go through, if anything.
+    public var proxy: HTTPProxy?
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, ticket: Ticket, opening: Opening, session: SessionSettings,
-      carriers: CarrierPolicy
+      carriers: CarrierPolicy, proxy: HTTPProxy?
     ) {
       self.carriers = carriers
+      self.proxy = proxy
       self.identity = identity
       self.ticket = ticket
       self.opening = opening
@@ -150,7 +153,8 @@ public actor Link {
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
       let registry = PathRegistry(endpoint: endpoint)
-      let dialer = try Endpoint.dialer(endpoint: endpoint, registry: registry, loop: loop)
+      let dialer = try Endpoint.dialer(
+        endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
       let core = LinkCore(
         endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
         ticket: configuration.ticket, policy: configuration.carriers, onEvent: onEvent,
