@@ -46,11 +46,14 @@ final class CarrierDialer {
   }
 
   /// Opens a carrier to `address`, unless there is one or one is being opened.
+  ///
+  /// - Parameter doubtful: a path that does not count, because nothing is heard on it.
   func open(
-    _ address: SocketAddress, kind: CarrierKind,
+    _ address: SocketAddress, kind: CarrierKind, besides doubtful: NetworkPath?,
     settled: @escaping (Result<StreamCarrier, Failure>) -> Void
   ) {
-    guard !carriers.values.contains(where: { $0.remote == address && $0.carrier.kind == kind })
+    let others = carriers.values.filter { $0.remote == address && $0.carrier.kind == kind }
+    guard others.allSatisfy({ $0.carrier.path == doubtful })
     else { return settled(.failure(.superfluous)) }
     let socket: any StreamSocket
     do throws(Failure) {
@@ -100,6 +103,17 @@ final class CarrierDialer {
   /// The TCP address at the other end of a carrier.
   func remote(of path: NetworkPath) -> SocketAddress? {
     PathLabel.carrierNumber(path).flatMap { carriers[$0]?.remote }
+  }
+
+  /// The session is on this path now: another carrier of its kind to the same address fell silent
+  /// before, and would stand in the way of the next one.
+  func keepOnly(_ path: NetworkPath) {
+    guard let kept = PathLabel.carrierNumber(path).flatMap({ carriers[$0] }) else { return }
+    for (number, dialled) in carriers where dialled.carrier !== kept.carrier {
+      if dialled.remote == kept.remote, dialled.carrier.kind == kept.carrier.kind {
+        discard(number)
+      }
+    }
   }
 
   /// Closes a carrier that is not needed.

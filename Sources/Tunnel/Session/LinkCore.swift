@@ -141,7 +141,7 @@ final class LinkCore {
       dial(attempt.address, over: nil)
     } else {
       pendingCarriers += 1
-      dialer.open(attempt.address, kind: attempt.kind) { [weak self] result in
+      dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
         self?.carrierSettled(result, address: attempt.address)
       }
     }
@@ -311,7 +311,8 @@ extension LinkCore: SessionOwner {
   /// TCP does not come up.
   func sessionWantsAlternatives(_ session: SessionCore) {
     guard let paths = session.paths else { return }
-    let needsCarrier = paths.activePath.kind == .udp || !paths.activePath.isValidated
+    let needsCarrier =
+      paths.activePath.kind == .udp || !paths.activePath.isValidated || paths.isInDoubt
     for address in ticket.addresses {
       if needsCarrier { openCarrier(to: address, beside: paths) }
       if paths.activePath.kind != .udp, policy.allows(.udp),
@@ -335,12 +336,16 @@ extension LinkCore: SessionOwner {
     otherwise: @escaping () -> Void = {}
   ) {
     guard policy.allows(kind) else { return }
-    dialer.open(address, kind: kind) { [weak paths] result in
+    // A connection that a box between has forgotten stays open for minutes and says nothing.
+    let doubtful = paths.isInDoubt ? paths.activePath.path : nil
+    dialer.open(address, kind: kind, besides: doubtful) { [weak paths] result in
       switch result {
       case .success(let carrier): paths?.add(carrier.path, kind: carrier.kind)
       case .failure(.superfluous):
-        let isUp = paths?.paths.contains { $0.kind == kind && $0.isValidated } ?? true
-        if !isUp { otherwise() }
+        let isUp = paths?.paths.contains {
+          $0.kind == kind && $0.isValidated && $0.path != doubtful
+        }
+        if isUp == false { otherwise() }
       case .failure(.proxy), .failure(.unavailable): otherwise()
       }
     }
@@ -348,6 +353,7 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
+    dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }
 

@@ -78,6 +78,27 @@ struct PathManagerTests {
     #expect(world.errors.isEmpty)
   }
 
+  @Test(
+    "a TCP connection that falls silent is replaced within seconds, again and again",
+    arguments: [CarrierKind.tcp, .webSocket])
+  func silentConnection(kind: CarrierKind) throws {
+    let world = try Self.world(carriers: .only(kind))
+    try world.open()
+    let program = world.connect()
+    world.wait { world.targets.programs.count == 1 }
+    var expected: [UInt8] = []
+    for round in 0..<5 {
+      world.tcp.freezeAll()
+      let payload = Payload.bytes(100_000, seed: UInt64(round))
+      expected += payload
+      program.send(payload)
+      world.wait(.seconds(6)) { world.targets.programs[0].received.count == expected.count }
+    }
+    #expect(world.targets.programs[0].received == expected)
+    #expect(world.tcp.connections.count { !$0.isReleased } == 1)
+    #expect(world.errors.isEmpty)
+  }
+
   @Test("a WebSocket carries a session as well, with large packets, and outlives its resets")
   func webSocket() throws {
     let world = try Self.world(carriers: .only(.webSocket))

@@ -41,6 +41,11 @@ final class SimTCP {
     return near
   }
 
+  /// Every connection falls silent, as when a NAT forgets it.
+  func freezeAll() {
+    for connection in connections where !connection.isReleased { connection.freeze() }
+  }
+
   /// Every connection is reset, as by a middlebox that forgot it.
   func resetAll() {
     for connection in connections where !connection.isReleased { connection.sever() }
