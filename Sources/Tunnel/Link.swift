@@ -34,13 +34,16 @@ public actor Link {
     public var carriers: CarrierPolicy
     /// What programs must show to the proxies that are opened; nil lets all of this machine in.
     public var proxyCredentials: ProxyCredentials?
+    /// What carriers over TCP go through, if anything.
+    public var proxy: HTTPProxy?
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, ticket: Ticket, opening: Opening, session: SessionSettings,
-      carriers: CarrierPolicy
+      carriers: CarrierPolicy, proxy: HTTPProxy?
     ) {
       self.carriers = carriers
+      self.proxy = proxy
       self.identity = identity
       self.ticket = ticket
       self.opening = opening
@@ -161,7 +164,8 @@ public actor Link {
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
       let registry = PathRegistry(endpoint: endpoint)
-      let dialer = try Endpoint.dialer(endpoint: endpoint, registry: registry, loop: loop)
+      let dialer = try Endpoint.dialer(
+        endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
       let core = LinkCore(
         endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
         ticket: configuration.ticket, policy: configuration.carriers, onEvent: onEvent,

@@ -14,6 +14,8 @@ public enum TunnelError: Error, Sendable {
   case noDynamicService
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
+  /// UDP does not pass, and the proxy gave no connection.
+  case proxy(ProxyError)
   /// The peer does not accept the ticket, or us; in its own words.
   case refused(String)
   /// Somebody else answers at the ticket's address.

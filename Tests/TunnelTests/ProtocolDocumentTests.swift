@@ -16,9 +16,13 @@ struct ProtocolDocumentTests {
     case "ticket": try checkTicket(vector)
     case "path": try checkPath(vector)
     case "probe": try checkProbe(vector)
-    case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
-    case "frame": try checkFrame(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
+    case "preface": #expect(try vector.bytes("hex") == FrameHeader.preface)
+    case "frame": try checkFrame(vector)
+    case "upgrade":
+      let accept = WebSocketUpgrade.accept(try vector.text("key"))
+      #expect(try accept == vector.text("accept"))
+    case "websocket": try checkWebSocket(vector)
     default: Issue.record("no such kind of vector")
     }
   }
@@ -29,7 +33,7 @@ struct ProtocolDocumentTests {
     #expect(
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "path", "probe", "preface", "frame",
-        "go-ahead",
+        "go-ahead", "upgrade", "websocket",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -72,6 +76,7 @@ struct ProtocolDocumentTests {
       ("services in a WELCOME", "\(ControlMessage.servicesMax)"),
       ("name of a service", "\(ControlMessage.nameMax) bytes"),
       ("addresses in a ticket", "\(Ticket.addressesMax)"),
+      ("head of an HTTP request or answer", "\(CarrierHeadReader.bytesMax) bytes"),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))
@@ -210,13 +215,33 @@ struct ProtocolDocumentTests {
   private func checkFrame(_ vector: Vector) throws {
     let bytes = try vector.bytes("hex")
     var found: [[UInt8]] = []
-    var decoder = FrameDecoder(expectsPreface: false)
+    var decoder = FrameDecoder()
     bytes.withUnsafeBytes { bytes in
       #expect(decoder.decode(bytes) { found.append(Array($0)) })
     }
     #expect(found == [try vector.bytes("datagram")])
+    var encoder = CarrierEncoder(kind: .tcp, isServer: false)
     try vector.bytes("datagram").withUnsafeBytes { datagram in
-      FrameEncoder.encode(datagram) { #expect(Array($0) == bytes) }
+      encoder.encode(datagram) { #expect(Array($0) == bytes) }
+    }
+  }
+
+  private func checkWebSocket(_ vector: Vector) throws {
+    let bytes = try vector.bytes("hex")
+    let isServer = try vector.text("sender") == "accepting"
+    var found: [[UInt8]] = []
+    var decoder = WebSocketDecoder(expectsMask: !isServer)
+    let verdict = bytes.withUnsafeBytes { bytes in
+      decoder.decode(bytes) {
+        if case .datagram(let datagram) = $0 { found.append(Array(datagram)) }
+      }
+    }
+    #expect(verdict == .goOn)
+    #expect(found == [try vector.bytes("datagram")])
+    guard vector.isEncoded else { return }
+    var encoder = CarrierEncoder(kind: .webSocket, isServer: isServer)
+    try vector.bytes("datagram").withUnsafeBytes { datagram in
+      encoder.encode(datagram) { #expect(Array($0) == bytes) }
     }
   }
 

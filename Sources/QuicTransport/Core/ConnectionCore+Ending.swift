@@ -5,13 +5,16 @@ extension ConnectionCore {
   /// of the reason: one packet has to hold it.
   public func close(code: UInt64, reason: String) {
     guard state.isLive else { return }
+    let ending = QuicError.application(code: code, isRemote: false, reason: reason)
+    // A server has no keys before the first packet: ngtcp2 asserts on writing then.
+    guard !isServer || counters.datagramsReceived > 0 else { return abandon(ending) }
     // What was decided before is said before: resets of streams, above all.
     _ = transmit(now: now)
     guard state.isLive else { return }
     var error = ngtcp2_ccerr()
     Self.withBytes(of: reason, limit: Self.reasonMax) { bytes in
       ngtcp2_ccerr_set_application_error(&error, code, bytes.baseAddress, bytes.count)
-      end(.application(code: code, isRemote: false, reason: reason), announcing: &error)
+      end(ending, announcing: &error)
     }
   }
 

@@ -92,6 +92,9 @@ final class PathManager: PathRouter {
 
   var activePath: PathState { paths[active] }
 
+  /// Whether the path in use has been silent for too long (client only).
+  var isInDoubt: Bool { doubtSince != nil }
+
   /// Adds a road (client): a carrier that was opened, or a UDP address. It is probed at once.
   func add(_ path: NetworkPath, kind: CarrierKind) {
     guard !paths.contains(where: { $0.path == path }), paths.count < Self.pathsMax else { return }
@@ -100,23 +103,29 @@ final class PathManager: PathRouter {
     handleTimeout(now: loop.now)
   }
 
-  /// A carrier closed: its path is gone.
+  /// A carrier closed: its path is gone. This may happen while something is being sent on it, so the
+  /// path is taken out with the next tick, which follows at once.
   func remove(_ path: NetworkPath) {
     guard let index = paths.firstIndex(where: { $0.path == path }) else { return }
-    if index == active {
-      guard let other = best(excluding: index, now: loop.now) else {
+    paths[index].isGone = true
+    paths[index].isValidated = false
+    if index == active { askedForAlternatives = nil }
+    if let timer { loop.schedule(timer, at: loop.now) }
+  }
+
+  /// Leaves the path in use if its carrier closed, and takes out those that are gone.
+  private func dropGone(now: Instant) {
+    if paths[active].isGone {
+      if let other = best(excluding: active, now: now) {
+        move(to: other, because: .carrierClosed)
+      } else {
         // Nothing to go to yet; what is sent meanwhile is lost, and QUIC repeats it.
-        paths[index].isValidated = false
-        paths[index].isGone = true
-        askedForAlternatives = nil
-        wantAlternatives(now: loop.now)
-        return
+        wantAlternatives(now: now)
       }
-      paths[index].isGone = true
-      move(to: other, because: .carrierClosed)
-      return
     }
-    drop(index)
+    for index in paths.indices.reversed() where paths[index].isGone && index != active {
+      drop(index)
+    }
   }
 
   private func drop(_ index: Int) {
@@ -272,7 +281,7 @@ final class PathManager: PathRouter {
       .filter { candidate in
         let path = paths[candidate]
         return candidate != index && path.isValidated && path.isFresh(now: now)
-          && !path.isShunned(now: now)
+          && !path.isShunned(now: now) && !path.isGone
       }
       .min { left, right in
         let (left, right) = (paths[left], paths[right])
@@ -301,7 +310,6 @@ final class PathManager: PathRouter {
   }
 
   private func activate(_ index: Int, because reason: SwitchReason) {
-    let old = active
     active = index
     switches += 1
     doubtSince = nil
@@ -309,7 +317,6 @@ final class PathManager: PathRouter {
     paths[index].unansweredSince = nil
     paths[index].unansweredDataSince = nil
     owner?.pathManager(self, movedTo: paths[index], because: reason)
-    if paths[old].isGone { drop(old) }
   }
 
   private func sendSelect(now: Instant) {
@@ -336,6 +343,7 @@ final class PathManager: PathRouter {
   // MARK: Time
 
   private func handleTimeout(now: Instant) {
+    dropGone(now: now)
     forgiveSilence()
     if !isServer {
       watchActive(now: now)

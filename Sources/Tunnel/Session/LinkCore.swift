@@ -15,6 +15,7 @@ final class LinkCore {
   private var state = State.dialling
   private var dialled: [SessionCore] = []
   private var failures: [QuicError] = []
+  private var proxyError: ProxyError?
   private let plan: DialPlan
   private let policy: CarrierPolicy
   private let registry: PathRegistry
@@ -52,7 +53,11 @@ final class LinkCore {
     self.registry = registry
     self.dialer = dialer
     self.policy = policy
-    plan = DialPlan(addresses: ticket.addresses, policy: policy)
+    plan = DialPlan(
+      addresses: ticket.addresses, policy: policy,
+      reachesUDP: ticket.addresses.contains {
+        endpoint.sourceAddress(towards: $0)?.isUnspecified == false
+      })
     self.onEvent = onEvent
     self.opened = opened
     self.over = over
@@ -136,8 +141,8 @@ final class LinkCore {
       dial(attempt.address, over: nil)
     } else {
       pendingCarriers += 1
-      dialer.open(attempt.address, kind: attempt.kind) { [weak self] carrier in
-        self?.carrierSettled(carrier, address: attempt.address)
+      dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
+        self?.carrierSettled(result, address: attempt.address)
       }
     }
     let next = nextAttempt < plan.attempts.count ? plan.attempts[nextAttempt].delay : attempt.delay
@@ -150,11 +155,18 @@ final class LinkCore {
     loop.schedule(timer, at: loop.now + delay)
   }
 
-  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress) {
+  private func carrierSettled(
+    _ result: Result<StreamCarrier, CarrierDialer.Failure>, address: SocketAddress
+  ) {
     pendingCarriers -= 1
-    guard let carrier else { return giveUpIfDone() }
-    guard case .dialling = state else { return dialer.discard(carrier.path) }
-    dial(address, over: carrier.path)
+    switch result {
+    case .success(let carrier):
+      guard case .dialling = state else { return dialer.discard(carrier.path) }
+      dial(address, over: carrier.path)
+    case .failure(let failure):
+      if case .proxy(let error) = failure { proxyError = error }
+      giveUpIfDone()
+    }
   }
 
   private func dial(_ address: SocketAddress, over path: NetworkPath?) {
@@ -187,7 +199,7 @@ final class LinkCore {
       default: true
       }
     }
-    return telling ?? .unreachable(ticket.addresses)
+    return telling ?? proxyError.map(TunnelError.proxy) ?? .unreachable(ticket.addresses)
   }
 
   private func end(_ error: TunnelError) {
@@ -295,16 +307,14 @@ extension LinkCore: SessionOwner {
     openWaiting()
   }
 
-  /// Opens what the session does not have: TCP beside UDP, UDP beside TCP.
+  /// Opens what the session does not have: TCP beside UDP, UDP beside TCP, and a WebSocket where
+  /// TCP does not come up.
   func sessionWantsAlternatives(_ session: SessionCore) {
     guard let paths = session.paths else { return }
-    let needsCarrier = paths.activePath.kind == .udp || !paths.activePath.isValidated
+    let needsCarrier =
+      paths.activePath.kind == .udp || !paths.activePath.isValidated || paths.isInDoubt
     for address in ticket.addresses {
-      if needsCarrier, policy.allows(.tcp) {
-        dialer.open(address, kind: .tcp) { [weak paths] carrier in
-          if let carrier { paths?.add(carrier.path, kind: carrier.kind) }
-        }
-      }
+      if needsCarrier { openCarrier(to: address, beside: paths) }
       if paths.activePath.kind != .udp, policy.allows(.udp),
         let local = endpoint.sourceAddress(towards: address)
       {
@@ -313,8 +323,37 @@ extension LinkCore: SessionOwner {
     }
   }
 
+  private func openCarrier(to address: SocketAddress, beside paths: PathManager) {
+    guard policy.allows(.tcp) else { return open(.webSocket, to: address, beside: paths) }
+    open(.tcp, to: address, beside: paths) { [weak self, weak paths] in
+      if let paths { self?.open(.webSocket, to: address, beside: paths) }
+    }
+  }
+
+  /// - Parameter otherwise: called when this kind does not come up, or has not since the last time.
+  private func open(
+    _ kind: CarrierKind, to address: SocketAddress, beside paths: PathManager,
+    otherwise: @escaping () -> Void = {}
+  ) {
+    guard policy.allows(kind) else { return }
+    // A connection that a box between has forgotten stays open for minutes and says nothing.
+    let doubtful = paths.isInDoubt ? paths.activePath.path : nil
+    dialer.open(address, kind: kind, besides: doubtful) { [weak paths] result in
+      switch result {
+      case .success(let carrier): paths?.add(carrier.path, kind: carrier.kind)
+      case .failure(.superfluous):
+        let isUp = paths?.paths.contains {
+          $0.kind == kind && $0.isValidated && $0.path != doubtful
+        }
+        if isUp == false { otherwise() }
+      case .failure(.proxy), .failure(.unavailable): otherwise()
+      }
+    }
+  }
+
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
+    dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }
 

@@ -14,6 +14,8 @@ final class ShareCore {
   private let finder: TargetFinder
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
+  /// Of the sessions that are not open yet.
+  private var strangers = SourceTally()
   /// The session that was opened last.
   private weak var newest: SessionCore?
   private var totals = TunnelTotals()
@@ -25,6 +27,10 @@ final class ShareCore {
 
   private struct Admitted {
     let session: SessionCore
+    /// Where it began; its place among the strangers.
+    let source: SocketAddress
+    /// The peer's real address as it was last known: a carrier may close before its session ends.
+    var remote: SocketAddress
     var isOpen = false
     var flows: [Int64: IncomingFlow] = [:]
   }
@@ -50,6 +56,7 @@ final class ShareCore {
     self.connect = connect
     self.finder = finder
     self.onEvent = onEvent
+    endpoint.admits = { [weak self] path in self?.admits(path) ?? false }
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
   }
 
@@ -94,17 +101,21 @@ final class ShareCore {
     carriers.close()
   }
 
+  /// Whoever has shown no ticket yet shares these places, for seconds each.
+  private func admits(_ path: NetworkPath) -> Bool {
+    strangers.total < Self.strangersMax
+      && strangers.count(of: describe(path).remote) < Self.strangersPerSourceMax
+  }
+
   private func admit(_ connection: ConnectionCore) {
-    // Whoever has shown no ticket yet shares this many places, for seconds each.
-    let strangers = sessions.values.lazy.filter { !$0.isOpen }.count
-    guard strangers < Self.strangersMax else {
-      return connection.close(code: TunnelCode.helloTimeout, reason: "too many others")
-    }
+    let remote = describe(connection.currentPath).remote
     let session = SessionCore(
       accepting: connection, endpoint: endpoint, registry: registry, capability: capability,
       services: services, loop: loop)
     session.owner = self
-    sessions[ObjectIdentifier(session)] = Admitted(session: session)
+    sessions[ObjectIdentifier(session)] = Admitted(
+      session: session, source: remote, remote: remote)
+    strangers.add(remote)
   }
 
   private func flowEnded(_ session: SessionCore, _ report: FlowReport) {
@@ -142,15 +153,19 @@ final class ShareCore {
   }
 
   private static let strangersMax = 256
+  /// Users behind one address who connect at the same moment.
+  private static let strangersPerSourceMax = 64
   private static let drainReason = "the sharing side is about to stop"
 }
 
 extension ShareCore: SessionOwner {
   func sessionOpened(_ session: SessionCore) {
+    carriers.admit(session.connection.currentPath)
     if isDraining {
       session.close(code: TunnelCode.shuttingDown, reason: Self.drainReason)
       return
     }
+    if let admitted = sessions[ObjectIdentifier(session)] { strangers.remove(admitted.source) }
     sessions[ObjectIdentifier(session)]?.isOpen = true
     newest = session
     totals.sessions += 1
@@ -196,7 +211,9 @@ extension ShareCore: SessionOwner {
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
-    onEvent(.sessionMoved(path: describe(path), reason: reason))
+    let path = describe(path)
+    sessions[ObjectIdentifier(session)]?.remote = path.remote
+    onEvent(.sessionMoved(path: path, reason: reason))
   }
 
   func session(_ session: SessionCore, ended error: QuicError) {
@@ -205,12 +222,13 @@ extension ShareCore: SessionOwner {
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
-    let remote = describe(session.paths?.activePath.path ?? session.connection.currentPath).remote
+    let remote = admitted.remote
     if admitted.isOpen {
       totals.sessionsOpen -= 1
       totals.connection = session.connection.statistics
       onEvent(.sessionEnded(peer: session.connection.peer, remote: remote, reason: error))
     } else {
+      strangers.remove(admitted.source)
       onEvent(.sessionRefused(remote: remote, reason: error))
     }
     endDrainIfDone()

@@ -248,7 +248,7 @@ extension CommandLineParser {
     guard let session else { return nil }
     return .connect(
       ConnectSettings(
-        ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
+        ticket: ticket, listeners: listeners, dialling: dialSettings(),
         proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
   }
 
@@ -258,10 +258,11 @@ extension CommandLineParser {
     guard let word = words.first?.text else {
       let role = PipeSettings.Role.waiting(
         listen: value(of: Grammar.listen), ticketFile: value(of: Grammar.ticketFile))
-      if options.contains(where: { $0.spec.long == Grammar.carrier.spec.long }) {
+      for spec in [Grammar.carrier.spec, Grammar.proxy.spec] {
+        guard options.contains(where: { $0.spec.long == spec.long }) else { continue }
         complaints.append(
           Complaint(
-            cause: "--carrier goes with a ticket only",
+            cause: "--\(spec.long) goes with a ticket only",
             fix: "leave it out; the side that connects decides"))
       }
       return .pipe(PipeSettings(role: role, session: session))
@@ -274,8 +275,7 @@ extension CommandLineParser {
           fix: "leave it out; it goes with the side that waits"))
     }
     let source: TicketSource = word == "-" ? .standardInput : .argument(word)
-    let carriers = value(of: Grammar.carrier) ?? .auto
-    return .pipe(PipeSettings(role: .connecting(source, carriers), session: session))
+    return .pipe(PipeSettings(role: .connecting(source, dialSettings()), session: session))
   }
 
   /// Whether a word can only be meant as an address: no ticket is a number or has a colon
@@ -302,6 +302,23 @@ extension CommandLineParser {
     guard let command else { return .overview }
     let isHelpOnTopic = command.name == "help" && !words.isEmpty
     return HelpPage(named: isHelpOnTopic ? words[0].text : command.name) ?? .overview
+  }
+
+  private mutating func dialSettings() -> DialSettings {
+    var settings = DialSettings(carriers: value(of: Grammar.carrier) ?? .auto)
+    let word = options.last { $0.spec.long == Grammar.proxy.spec.long }?.value
+    do throws(ValueProblem) {
+      settings.proxy = try ProxyChoice(word: word, environment: environment)
+    } catch {
+      // The word on the command line has been complained about already.
+      if word == nil {
+        complaints.append(
+          Complaint(
+            cause: "\(ProxyChoice.variables[0]): \(error.cause)",
+            fix: "\(error.fix), or give --proxy none"))
+      }
+    }
+    return settings
   }
 
   private mutating func sessionSettings() -> SessionSettings? {

@@ -68,9 +68,15 @@ extension Grammar {
     help: "how fast to send: bbr suits long or lossy paths")
   /// What may carry the session.
   static let carrier = Option(
-    "carrier", "auto|udp|tcp", ValueParser<CarrierChoice>.choice, default: "auto",
-    help: "what may carry the session: auto takes UDP where it passes, TLS over TCP where it does "
-      + "not, and goes back")
+    "carrier", "auto|udp|tcp|ws", ValueParser<CarrierChoice>.choice, default: "auto",
+    help: "what may carry the session: auto takes UDP where it passes, TLS over TCP or a WebSocket "
+      + "where it does not, and goes back")
+  /// What TCP goes through.
+  static let proxy = Option(
+    "proxy", "URL|none", ValueParser<ProxyURL>.proxy,
+    default: "HTTPS_PROXY and NO_PROXY, or none",
+    help: "HTTP proxy for the carriers over TCP, as http://[USER:PASSWORD@]HOST[:PORT]; UDP is "
+      + "tried beside it")
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
@@ -166,7 +172,7 @@ extension Grammar {
         + "for the one without a name).",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec, proxyAuth.spec] + sessionOptions,
+    options: [carrier.spec, proxy.spec, proxyAuth.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),
@@ -188,7 +194,7 @@ extension Grammar {
         + "with --json, the results are on standard error.",
     ],
     arguments: [pipeTicket.spec],
-    options: [listen.spec, ticketFile.spec, carrier.spec] + sessionOptions,
+    options: [listen.spec, ticketFile.spec, carrier.spec, proxy.spec] + sessionOptions,
     examples: [
       ("qtun pipe", "wait for a peer; behind `tar c site |` it sends a folder"),
       ("qtun pipe TICKET", "join it; in front of `| tar x` it unpacks there"),

@@ -86,20 +86,29 @@ struct ConnectSettings: Equatable, Sendable {
   /// Which services to open and where, no name twice; empty for all, at the ports that the sharing
   /// side suggests.
   let listeners: [NamedPlace]
-  /// What may carry the session.
-  let carriers: CarrierChoice
+  /// How the peer is dialled.
+  let dialling: DialSettings
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
   /// The session's settings.
   let session: SessionSettings
 }
 
+/// How a peer is dialled.
+struct DialSettings: Equatable, Sendable {
+  /// What may carry the session.
+  var carriers: CarrierChoice = .auto
+  /// What TCP goes through, if anything.
+  var proxy: ProxyChoice?
+}
+
 /// What may carry a session.
 enum CarrierChoice: String, CaseIterable, Sendable {
-  /// UDP where it passes, TCP where it does not, and back.
+  /// UDP where it passes, TCP or a WebSocket where it does not, and back.
   case auto
   case udp
   case tcp
+  case ws
 }
 
 /// What `qtun pipe` needs.
@@ -114,8 +123,8 @@ struct PipeSettings: Equatable, Sendable {
     /// Make a ticket, for a file or for standard error, and wait for the peer at a UDP address; nil
     /// for every address and a free port.
     case waiting(listen: HostPort?, ticketFile: String?)
-    /// Dial, over what may carry the session.
-    case connecting(TicketSource, CarrierChoice)
+    /// Dial.
+    case connecting(TicketSource, DialSettings)
   }
 }
 

@@ -23,14 +23,15 @@ struct PipeCommand: Sendable {
         listenAddress: try listen?.localAddress() ?? .any, capability: Ticket.makeCapability(),
         session: settings.session.tunnel)
       role = .waiting(configuration, ticketFile: ticketFile)
-    case .connecting(let source, let carriers):
+    case .connecting(let source, let dialling):
       let ticket = try ConnectCommand.readTicket(source)
       let identity = try settings.session.loadIdentity(console: console, global: global)
       role = .connecting(
         Link.Configuration(
           identity: identity, ticket: ticket,
           opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO, to: nil),
-          session: settings.session.tunnel, carriers: carriers.policy))
+          session: settings.session.tunnel, carriers: dialling.carriers.policy,
+          proxy: try dialling.proxy?.resolve()))
     }
   }
 

@@ -121,8 +121,10 @@ struct CommandLineParserTests {
     #expect(try role("pipe") == .waiting(listen: nil, ticketFile: nil))
     #expect(
       try role("pipe --listen 4433 --ticket-file t") == .waiting(listen: port, ticketFile: "t"))
-    #expect(try role("pipe qtun1abc") == .connecting(.argument("qtun1abc"), .auto))
-    #expect(try role("pipe - --carrier tcp") == .connecting(.standardInput, .tcp))
+    #expect(try role("pipe qtun1abc") == .connecting(.argument("qtun1abc"), DialSettings()))
+    #expect(
+      try role("pipe - --carrier tcp")
+        == .connecting(.standardInput, DialSettings(carriers: .tcp)))
     #expect(causes("pipe --carrier udp") == ["--carrier goes with a ticket only"])
     #expect(
       causes("pipe T --listen 1 --ticket-file t")

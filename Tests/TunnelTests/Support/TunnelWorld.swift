@@ -51,6 +51,8 @@ final class TunnelWorld {
     var carriers = CarrierPolicy.automatic
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
+    /// What the link's TCP goes through.
+    var proxy: HTTPProxy?
   }
 
   private final class Outcome {
@@ -86,7 +88,8 @@ final class TunnelWorld {
     let tcp = SimTCP(loop: loop, passes: options.tcpPasses, listener: carriers)
     self.tcp = tcp
     let dialer = try CarrierDialer(
-      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
+      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, proxy: options.proxy,
+      connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
       policy: options.carriers, onEvent: linkJournal.note,
