@@ -27,6 +27,7 @@
 #include "qtun_http3.h"
 #include "qtun_quic.h"
 #include "qtun_socket.h"
+#include "qtun_system.h"
 #include "qtun_unix.h"
 
 #endif

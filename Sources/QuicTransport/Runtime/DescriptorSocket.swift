@@ -9,7 +9,7 @@ public class DescriptorSocket: StreamSocket, ReadinessHandler {
   public weak var handler: (any StreamSocketHandler)?
 
   private let loop: EpollLoop
-  private let descriptor: FileDescriptor
+  let descriptor: FileDescriptor
   private var registration: Registration.Token?
   private var isConnecting: Bool
   private var isClosed = false
