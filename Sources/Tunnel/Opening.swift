@@ -22,6 +22,11 @@ public enum Opening: Sendable {
       self.name = name
       self.address = address
     }
+
+    /// A service at 127.0.0.1 and whatever port is free; see `Link.services`.
+    public static func anyPort(_ name: String? = nil) -> Choice {
+      Choice(name: name, address: .tcp(.loopbackIPv4))
+    }
   }
 
   /// What to open, given what there is.

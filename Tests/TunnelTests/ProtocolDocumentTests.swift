@@ -136,6 +136,7 @@ struct ProtocolDocumentTests {
     case "goodbye":
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
     case "finished": return .finished
+    case "lost": return .lost(SessionID(number: try vector.number("session")))
     default:
       return .unknown(type: try vector.number("type"))
     }
@@ -214,6 +215,7 @@ struct ProtocolDocumentTests {
     case .welcome: "welcome"
     case .goodbye: "goodbye"
     case .finished: "finished"
+    case .lost: "lost"
     case .unknown: "unknown"
     }
   }

@@ -68,7 +68,8 @@ final class CarrierDialer {
     carrierEnded(dialled.carrier, reason: nil)
   }
 
-  func close() {
+  /// Closes every carrier; others may be opened after that.
+  func discardAll() {
     for path in carriers.keys { discard(path) }
   }
 

@@ -6,6 +6,8 @@ internal import QuicTransport
 /// reach its target. If it cannot, it resets the stream, and the program sees its connection reset.
 final class OutgoingFlow {
   let number: Int64
+  private let service: String
+  private let openedAt: Instant
   private let splice: Splice
 
   /// Opens a stream and begins to move bytes.
@@ -13,12 +15,14 @@ final class OutgoingFlow {
   /// - Parameter ended: called once, on the loop.
   /// - Throws: `StreamError.limitReached` while the peer allows no more flows.
   init(
-    connection: ConnectionCore, service: String, socket: any StreamSocket,
+    connection: ConnectionCore, service: String, socket: any StreamSocket, now: Instant,
     ended: @escaping (FlowReport) -> Void
   ) throws(StreamError) {
     let stream = try connection.openStream(unidirectional: false)
     let number = stream.id.number
     self.number = number
+    self.service = service
+    openedAt = now
     try stream.write(FlowHeader(kind: .tcp, service: service).encoded)
     splice = Splice(stream: stream, socket: socket) { splice, ending in
       ended(
@@ -34,5 +38,11 @@ final class OutgoingFlow {
 
   func abort(code: UInt64) {
     splice.abort(code: code)
+  }
+
+  func status(now: Instant) -> FlowStatus {
+    FlowStatus(
+      number: number, service: service, age: now - openedAt, bytesSent: splice.bytesToStream,
+      bytesReceived: splice.bytesToSocket)
   }
 }

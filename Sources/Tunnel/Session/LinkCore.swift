@@ -2,9 +2,13 @@ internal import QuicTransport
 
 /// The connecting side, sans-I/O: dials a ticket's addresses and turns local connections into flows.
 ///
-///     dialling --first session open--> open --session gone--> over
-///         |                              '--drain, last flow--> over
-///         '-- every address failed --> over
+///     dialling --first session open--> open --session gone, may come back-.
+///       |   ^                            '--drain, or gone for good--> over |
+///       |   '--delay, network changed-- resting <---------------------------'
+///       '--every way failed: resting, or over
+///
+/// When to rest and when to end is `RetryPolicy`'s. Local connections that come while there is no
+/// session wait for one, so many and so long.
 final class LinkCore {
   private let endpoint: EndpointCore
   private let loop: any EventLoop
@@ -22,9 +26,20 @@ final class LinkCore {
   private var nextAttempt = 0
   private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
+  private let retry: RetryPolicy
+  /// Draws from 0 to 1.
+  private let random: () -> Double
+  /// Attempts that failed since a session held.
+  private var failedAttempts = 0
+  /// Tells the answers of an earlier attempt from those of this one.
+  private var round = 0
+  private var hasOpened = false
+  /// The session that was lost; the sharing side is told, so that it need not keep it.
+  private var lostSession: SessionID?
+  private var waitTimer: LoopTimer?
   private var flows: [Int64: OutgoingFlow] = [:]
   /// Accepted before the session was open, or while the peer allows no more flows.
-  private var waiting: [(socket: any StreamSocket, service: String)] = []
+  private var waiting: [Waiting] = []
   private var totals = TunnelTotals()
   private var isDraining = false
   private var drained: (() -> Void)?
@@ -34,16 +49,26 @@ final class LinkCore {
   private enum State {
     case dialling
     case open(SessionCore)
+    /// Until the dial timer fires.
+    case resting
     case over
   }
 
+  private struct Waiting {
+    let socket: any StreamSocket
+    let service: String
+    let deadline: Instant
+  }
+
   /// - Parameters:
-  ///   - opened: called once, when the session is open.
-  ///   - over: called once, when there is none any more, with the reason.
+  ///   - random: draws a number from 0 to 1.
+  ///   - opened: called once, when the first session is open.
+  ///   - over: called once, when there is none any more and will be none, with the reason.
   init(
     endpoint: EndpointCore, registry: PathRegistry, dialer: CarrierDialer,
-    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy,
-    onEvent: @escaping (TunnelEvent) -> Void, opened: @escaping () -> Void,
+    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy, retry: RetryPolicy,
+    random: @escaping () -> Double, onEvent: @escaping (TunnelEvent) -> Void,
+    opened: @escaping () -> Void,
     over: @escaping (TunnelError) -> Void
   ) {
     self.endpoint = endpoint
@@ -52,6 +77,8 @@ final class LinkCore {
     self.registry = registry
     self.dialer = dialer
     self.policy = policy
+    self.retry = retry
+    self.random = random
     plan = DialPlan(addresses: ticket.addresses, policy: policy)
     self.onEvent = onEvent
     self.opened = opened
@@ -60,7 +87,22 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
-    dialNext(after: .zero)
+    beginRound()
+  }
+
+  /// The machine woke up, or its addresses or routes changed: looks at every path, or dials, at once.
+  func lookAgain() {
+    switch state {
+    case .open(let session):
+      if let paths = session.paths {
+        addAddresses(to: paths)
+        paths.lookAgain(now: loop.now)
+      }
+    case .resting:
+      failedAttempts = 0
+      beginRound()
+    case .dialling, .over: break
+    }
   }
 
   /// The session, once it is open.
@@ -90,8 +132,10 @@ final class LinkCore {
       if !isDraining { onEvent(.flowLimitReached) }
       return
     }
-    waiting.append((socket, service))
+    waiting.append(
+      Waiting(socket: socket, service: service, deadline: loop.now + Self.waitingTime))
     openWaiting()
+    armWaitTimer()
   }
 
   /// Takes no more local connections; calls `completion` when the flows have ended, at both ends.
@@ -120,12 +164,36 @@ final class LinkCore {
     end(.ended(Self.closeReason))
     finished?.close(code: TunnelCode.drained, reason: Self.closeReason)
     endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
-    dialer.close()
+    dialer.discardAll()
   }
 
   private static let closeReason = "the connecting side stopped"
 
   // MARK: Dialling
+
+  private func beginRound() {
+    state = .dialling
+    round += 1
+    nextAttempt = 0
+    pendingCarriers = 0
+    failures.removeAll()
+    dialled.removeAll()
+    dialNext(after: .zero)
+  }
+
+  /// A round failed, or a session is gone: another round follows, or the end.
+  private func restOrEnd(_ error: TunnelError) {
+    failedAttempts += 1
+    guard !isDraining, error.mayHeal, hasOpened || retry.includesFirst,
+      failedAttempts <= retry.attemptsMax ?? .max
+    else { return end(error) }
+    state = .resting
+    let delay = RetryPolicy.delay(attempt: failedAttempts, jitter: random())
+    onEvent(.retrying(attempt: failedAttempts, after: delay, because: error))
+    let timer = LoopTimer { [weak self] _ in self?.beginRound() }
+    replaceDialTimer(timer, at: loop.now + delay)
+    armWaitTimer()
+  }
 
   private func dialNext() {
     guard case .dialling = state else { return }
@@ -136,8 +204,9 @@ final class LinkCore {
       dial(attempt.address, over: nil)
     } else {
       pendingCarriers += 1
+      let round = round
       dialer.open(attempt.address, kind: attempt.kind) { [weak self] carrier in
-        self?.carrierSettled(carrier, address: attempt.address)
+        self?.carrierSettled(carrier, address: attempt.address, of: round)
       }
     }
     let next = nextAttempt < plan.attempts.count ? plan.attempts[nextAttempt].delay : attempt.delay
@@ -145,12 +214,20 @@ final class LinkCore {
   }
 
   private func dialNext(after delay: Duration) {
-    let timer = LoopTimer { [weak self] _ in self?.dialNext() }
-    dialTimer = timer
-    loop.schedule(timer, at: loop.now + delay)
+    replaceDialTimer(LoopTimer { [weak self] _ in self?.dialNext() }, at: loop.now + delay)
   }
 
-  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress) {
+  private func replaceDialTimer(_ timer: LoopTimer, at deadline: Instant) {
+    if let dialTimer { loop.cancel(dialTimer) }
+    dialTimer = timer
+    loop.schedule(timer, at: deadline)
+  }
+
+  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress, of round: Int) {
+    guard round == self.round else {
+      if let carrier { dialer.discard(carrier.path) }
+      return
+    }
     pendingCarriers -= 1
     guard let carrier else { return giveUpIfDone() }
     guard case .dialling = state else { return dialer.discard(carrier.path) }
@@ -175,7 +252,7 @@ final class LinkCore {
     guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
       nextAttempt >= plan.attempts.count
     else { return }
-    end(worstFailure)
+    restOrEnd(worstFailure)
   }
 
   /// What the user can act on comes first; silence says least.
@@ -200,18 +277,41 @@ final class LinkCore {
   }
 
   private func discardWaiting() {
-    for (socket, _) in waiting { socket.close(resetting: true) }
+    for program in waiting { program.socket.close(resetting: true) }
     waiting.removeAll()
+    if let waitTimer { loop.cancel(waitTimer) }
+    waitTimer = nil
+  }
+
+  /// While there is no session, nobody waits for ever. Those that came first wait longest.
+  private func armWaitTimer() {
+    guard waitTimer == nil, let first = waiting.first, openSession == nil else { return }
+    let timer = LoopTimer { [weak self] now in
+      self?.waitTimer = nil
+      self?.discardOverdue(now: now)
+    }
+    waitTimer = timer
+    loop.schedule(timer, at: first.deadline)
+  }
+
+  private func discardOverdue(now: Instant) {
+    guard openSession == nil else { return }
+    while let first = waiting.first, first.deadline <= now {
+      waiting.removeFirst()
+      first.socket.close(resetting: true)
+    }
+    armWaitTimer()
   }
 
   // MARK: Flows
 
   private func openWaiting() {
     guard case .open(let session) = state else { return }
-    while let (socket, service) = waiting.first {
+    while let first = waiting.first {
       do throws(StreamError) {
         let flow = try OutgoingFlow(
-          connection: session.connection, service: service, socket: socket
+          connection: session.connection, service: first.service, socket: first.socket,
+          now: loop.now
         ) { [weak self] report in
           self?.flowEnded(report)
         }
@@ -225,7 +325,7 @@ final class LinkCore {
         // The peer's limit: `sessionAllowsFlows` tells when there is room again.
         if error == .limitReached { return }
         waiting.removeFirst()
-        socket.close(resetting: true)
+        first.socket.close(resetting: true)
       }
     }
   }
@@ -253,11 +353,30 @@ final class LinkCore {
 
   /// Local connections that wait for the session or for the peer's permission.
   private static let waitingMax = 1_024
+  /// A program that gets no answer for longer has mostly given up itself.
+  private static let waitingTime = Duration.seconds(30)
+  /// A session that held for so long was none that fails at once, time and again.
+  private static let holdsAfter = Duration.seconds(5)
+}
+
+extension LinkCore {
+  var report: TunnelReport {
+    guard let session = openSession else {
+      return TunnelReport(totals: statistics, sessions: [], isDialling: true)
+    }
+    let now = loop.now
+    let open = flows.values.sorted { $0.number < $1.number }
+    let report = session.report(
+      path: describe(session.currentRoad),
+      flows: open.prefix(SessionReport.flowsMax).map { $0.status(now: now) },
+      flowsOpen: open.count)
+    return TunnelReport(totals: statistics, sessions: report.map { [$0] } ?? [], isDialling: false)
+  }
 }
 
 extension LinkCore: SessionOwner {
   func sessionOpened(_ session: SessionCore) {
-    guard case .dialling = state else {
+    guard case .dialling = state, dialled.contains(where: { $0 === session }) else {
       session.close(code: TunnelCode.superfluous, reason: "another address was faster")
       return
     }
@@ -268,14 +387,19 @@ extension LinkCore: SessionOwner {
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
       dialer.discard(path)
     }
-    totals.sessions = 1
+    totals.sessions += 1
     totals.sessionsOpen = 1
     let connection = session.connection
     onEvent(
       .sessionOpened(
         peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
-    opened()
+    if let lostSession { session.sayLost(lostSession) }
+    lostSession = nil
+    if !hasOpened {
+      hasOpened = true
+      opened()
+    }
     openWaiting()
   }
 
@@ -295,6 +419,16 @@ extension LinkCore: SessionOwner {
     openWaiting()
   }
 
+  func session(_ session: SessionCore, lost number: SessionID) {}
+
+  func session(_ session: SessionCore, silentFor time: Duration) {
+    onEvent(.sessionSilent(peer: session.connection.peer, for: time))
+  }
+
+  func session(_ session: SessionCore, returnedAfter time: Duration) {
+    onEvent(.sessionReturned(peer: session.connection.peer, after: time))
+  }
+
   /// Opens what the session does not have: TCP beside UDP, UDP beside TCP.
   func sessionWantsAlternatives(_ session: SessionCore) {
     guard let paths = session.paths else { return }
@@ -305,11 +439,16 @@ extension LinkCore: SessionOwner {
           if let carrier { paths?.add(carrier.path, kind: carrier.kind) }
         }
       }
-      if paths.activePath.kind != .udp, policy.allows(.udp),
-        let local = endpoint.sourceAddress(towards: address)
-      {
-        paths.add(NetworkPath(local: local, remote: address), kind: .udp)
-      }
+    }
+    if paths.activePath.kind != .udp { addAddresses(to: paths) }
+  }
+
+  /// UDP from the addresses that this machine has now.
+  private func addAddresses(to paths: PathManager) {
+    guard policy.allows(.udp) else { return }
+    for address in ticket.addresses {
+      guard let local = endpoint.sourceAddress(towards: address) else { continue }
+      paths.add(NetworkPath(local: local, remote: address), kind: .udp)
     }
   }
 
@@ -323,23 +462,28 @@ extension LinkCore: SessionOwner {
   }
 
   func session(_ session: SessionCore, ended error: QuicError) {
+    if case .open(let current) = state, current === session { return currentEnded(session, error) }
+    guard dialled.contains(where: { $0 === session }) else { return }
     dialled.removeAll { $0 === session }
-    if case .open(let current) = state, current === session {
-      totals.sessionsOpen = 0
-      totals.connection = session.connection.statistics
-      for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-      onEvent(
-        .sessionEnded(
-          peer: session.connection.peer,
-          remote: describe(session.paths?.activePath.path ?? session.connection.currentPath)
-            .remote,
-          reason: error))
-      isConfirmed = session.isConfirmed
-      end(TunnelError(error))
-      endDrainIfDone()
-      return
-    }
     failures.append(error)
     giveUpIfDone()
+  }
+
+  private func currentEnded(_ session: SessionCore, _ error: QuicError) {
+    totals.sessionsOpen = 0
+    totals.connection = session.connection.statistics
+    for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+    let road = describe(session.currentRoad)
+    onEvent(
+      .sessionEnded(peer: session.connection.peer, remote: road.remote, reason: error))
+    isConfirmed = session.isConfirmed
+    // Whatever road it was on is nobody's now, and a carrier would stand in the way of a new one.
+    dialer.discardAll()
+    lostSession = session.paths?.keys.session
+    if let openedAt = session.openedAt, loop.now - openedAt >= Self.holdsAfter {
+      failedAttempts = 0
+    }
+    restOrEnd(TunnelError(error))
+    endDrainIfDone()
   }
 }

@@ -54,6 +54,10 @@ extension HelpTopic {
     ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
+    (
+      "XDG_RUNTIME_DIR",
+      "where the sockets for `qtun status` are; else in ~/.local/state, or in /tmp"
+    ),
     ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
     ("NO_COLOR", "set to anything: no colors"),
     ("TERM", "dumb or not set: no colors and no status line"),

@@ -30,7 +30,7 @@ struct PipeCommand: Sendable {
         Link.Configuration(
           identity: identity, ticket: ticket,
           opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO),
-          session: settings.session.tunnel, carriers: carriers.policy))
+          session: settings.session.tunnel, carriers: carriers.policy, retry: .never))
     }
   }
 
@@ -67,6 +67,12 @@ struct PipeCommand: Sendable {
     }
     defer { file?.remove() }
     if file == nil { announce(share.ticket.text, run) }
+    await run.offerStatus {
+      await share.report
+    } header: { json in
+      StatusJSON.writeHeader(
+        role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
+    }
     let ending = await ending(run)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await share.drain(within: LoopRun.drainGrace) }
@@ -83,6 +89,12 @@ struct PipeCommand: Sendable {
       if case .flowEnded(let report) = event { run?.note(.flowEnded(report)) }
     }
     guard let link else { return try run.conclude(nil, isConfirmed: false) }
+    await run.offerStatus {
+      await link.report
+    } header: { json in
+      StatusJSON.writeHeader(
+        role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
+    }
     let ending = await ending(run)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await link.drain(within: LoopRun.drainGrace) }

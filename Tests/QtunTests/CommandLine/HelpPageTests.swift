@@ -52,6 +52,7 @@ struct HelpPageTests {
           qtun pipe [TICKET|-] [options]
                                  join standard input and output to those of another
                                  machine
+          qtun status            tell how your tunnels are doing
           qtun keygen [options]  make an identity
           qtun version           print the versions of qtun, its protocol and its
                                  libraries

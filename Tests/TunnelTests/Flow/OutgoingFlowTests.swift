@@ -90,7 +90,8 @@ struct OutgoingFlowTests {
     let connection = try #require(client.connection)
     _ = try connection.openStream(unidirectional: false)
     #expect(throws: StreamError.limitReached) {
-      _ = try OutgoingFlow(connection: connection, service: "", socket: socket) { _ in }
+      _ = try OutgoingFlow(connection: connection, service: "", socket: socket, now: world.loop.now)
+      { _ in }
     }
     #expect(!socket.isReleased)
   }
