@@ -50,7 +50,7 @@ struct CommandLineParserTests {
       }
       #expect(connect.retry == expected, "\(options)")
     }
-    for options in ["--retry 3 --no-reconnect", "--retry -1", "--retry often"] {
+    for options in ["--retry 3 --no-reconnect", "--retry 1.5", "--retry often"] {
       #expect(complaints("connect qtun1abc \(options)").count == 1, "\(options)")
     }
   }
