@@ -13,6 +13,7 @@ let package = Package(
   products: [
     .executable(name: "qtun", targets: ["qtun"]),
     .executable(name: "qtun-load", targets: ["qtun-load"]),
+    .executable(name: "qtun-link", targets: ["qtun-link"]),
     .library(name: "QuicTransport", targets: ["QuicTransport"]),
     .library(name: "HolePunch", targets: ["HolePunch"]),
     .library(name: "Tunnel", targets: ["Tunnel"]),
@@ -36,6 +37,8 @@ let package = Package(
       swiftSettings: settings),
     // The measuring instrument: plain sockets, none of our own modules.
     .executableTarget(name: "qtun-load", path: "interop/Load", swiftSettings: settings),
+    // A bad link between two network namespaces; see interop/README.md.
+    .executableTarget(name: "qtun-link", path: "interop/Link", swiftSettings: settings),
     .testTarget(name: "QtunTests", dependencies: ["qtun"], swiftSettings: settings),
 
     // An event loop in virtual time and a network in memory; used by tests only.
@@ -57,3 +60,11 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// Linked with libFuzzer, so it exists for interop/run-fuzz alone.
+if Context.environment["QTUN_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "qtun-fuzz", dependencies: ["CNgtcp2", "QuicTransport", "Simulation", "Tunnel"],
+      path: "interop/Fuzz", exclude: ["Corpus"], swiftSettings: settings))
+}
