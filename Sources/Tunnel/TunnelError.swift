@@ -39,6 +39,8 @@ public enum TunnelError: Error, Sendable {
     case .peerRejected(let reason): self = .incompatible(reason)
     case .protocolMismatch, .versionMismatch: self = .incompatible(error.description)
     case .application(TunnelCode.notAuthorized, true, let reason): self = .refused(reason)
+    // 0x08 to 0x0b say, too, that we are not let in: they never heal by themselves.
+    case .application(0x08...0x0b, true, let reason): self = .refused(reason)
     case .application(TunnelCode.versionUnsupported, true, let reason):
       self = .incompatible(reason)
     case .application(TunnelCode.done, _, let reason),

@@ -149,6 +149,7 @@ struct ProtocolDocumentTests {
     case "goodbye":
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
     case "finished": return .finished
+    case "lost": return .lost(SessionID(number: try vector.number("session")))
     default:
       return .unknown(type: try vector.number("type"))
     }
@@ -252,6 +253,7 @@ struct ProtocolDocumentTests {
     case .welcome: "welcome"
     case .goodbye: "goodbye"
     case .finished: "finished"
+    case .lost: "lost"
     case .unknown: "unknown"
     }
   }

@@ -2,12 +2,12 @@ internal import CNgtcp2
 
 extension ConnectionCore {
   /// Closes with an application code; the peer is told at once, with the first `reasonMax` bytes
-  /// of the reason: one packet has to hold it.
+  /// of the reason: one packet has to hold it. A server that closes before it has read anything, as
+  /// from `EndpointCore.onIncoming`, cannot tell.
   public func close(code: UInt64, reason: String) {
     guard state.isLive else { return }
     let ending = QuicError.application(code: code, isRemote: false, reason: reason)
-    // A server has no keys before the first packet: ngtcp2 asserts on writing then.
-    guard !isServer || counters.datagramsReceived > 0 else { return abandon(ending) }
+    guard !isServer || hasRead else { return abandon(ending) }
     // What was decided before is said before: resets of streams, above all.
     _ = transmit(now: now)
     guard state.isLive else { return }

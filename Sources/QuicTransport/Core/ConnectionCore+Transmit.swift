@@ -5,7 +5,7 @@ extension ConnectionCore {
   ///
   /// - Returns: false when the socket was full; the host retries soon.
   func transmit(now: Instant) -> Bool {
-    guard state.isLive, let host else { return true }
+    guard state.isLive, suspendedSince == nil, let host else { return true }
     creditConnection()
     if let stranded {
       self.stranded = nil

@@ -121,7 +121,8 @@ final class CarrierDialer {
     if let number = PathLabel.carrierNumber(path) { discard(number) }
   }
 
-  func close() {
+  /// Closes every carrier; others may be opened after that.
+  func discardAll() {
     for number in carriers.keys { discard(number) }
   }
 

@@ -7,6 +7,10 @@ protocol PathManagerOwner: AnyObject {
   func pathManagerWantsAlternatives(_ manager: PathManager)
   /// The session moved.
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason)
+  /// Nothing is heard on any path for so long; told once for each outage.
+  func pathManager(_ manager: PathManager, silentFor time: Duration)
+  /// The peer is heard of again, after so long. Only if it was told to be silent.
+  func pathManager(_ manager: PathManager, returnedAfter time: Duration)
 }
 
 /// Why a session moved to another path.
@@ -33,19 +37,20 @@ public enum SwitchReason: Equatable, Sendable {
 ///     client:   in use, sure --nothing heard for a while--> in doubt --heard--> sure
 ///                                                             '--900 ms, and another path is
 ///                                                                validated--> switch
+///     both:     heard --nothing for 1 s, though an answer is due--> outage --heard--> heard
 ///     server:   follows the client's select, once the path is validated
 final class PathManager: PathRouter {
   let keys: PathKeys
   let isServer: Bool
   weak var owner: (any PathManagerOwner)?
-  private(set) var paths: [PathState]
+  var paths: [PathState]
   /// The path that packets leave on.
   private(set) var active = 0
   private(set) var switches = 0
 
-  private let connection: ConnectionCore
-  private let endpoint: EndpointCore
-  private let loop: any EventLoop
+  let connection: ConnectionCore
+  let endpoint: EndpointCore
+  let loop: any EventLoop
   /// What QUIC knows the path as.
   private var label: NetworkPath
   private var generation: UInt64 = 0
@@ -57,6 +62,8 @@ final class PathManager: PathRouter {
   private var lastMigration: Instant?
   private var needsMigration = false
   private var doubtSince: Instant?
+  /// QUIC is suspended and probes alone look for the peer.
+  var outage: Outage?
   private var askedForAlternatives: Instant?
   private var lastChallenge: Instant?
   private var timer: LoopTimer?
@@ -80,7 +87,7 @@ final class PathManager: PathRouter {
     connection.router = self
     let timer = LoopTimer { [weak self] now in self?.handleTimeout(now: now) }
     self.timer = timer
-    loop.schedule(timer, at: loop.now + Self.tickInterval)
+    schedule(now: loop.now)
   }
 
   /// Stops; the connection is over.
@@ -120,6 +127,7 @@ final class PathManager: PathRouter {
         move(to: other, because: .carrierClosed)
       } else {
         // Nothing to go to yet; what is sent meanwhile is lost, and QUIC repeats it.
+        if paths[active].unansweredSince == nil { paths[active].unansweredSince = now }
         wantAlternatives(now: now)
       }
     }
@@ -137,7 +145,7 @@ final class PathManager: PathRouter {
 
   func label(for path: NetworkPath) -> NetworkPath? {
     if let index = paths.firstIndex(where: { $0.path == path }) {
-      paths[index].noteHeard(now: loop.now, isData: true)
+      heard(index, now: loop.now, isData: true)
       return label
     }
     challenge(path)
@@ -147,6 +155,7 @@ final class PathManager: PathRouter {
   func send(_ batch: DatagramBatch) -> SendResult {
     let count = batch.bytes.count
     paths[active].noteSent(count, now: loop.now, isData: true)
+    wake(now: loop.now)
     var batch = batch
     batch.path = paths[active].path
     return endpoint.send(batch)
@@ -174,7 +183,7 @@ final class PathManager: PathRouter {
   private func answerProbe(_ message: PathMessage, from path: NetworkPath, now: Instant) {
     reply(.probeAnswer, to: message, on: path)
     guard let index = index(of: message.argument, at: path, now: now) else { return }
-    paths[index].noteHeard(now: now, isData: false)
+    heard(index, now: now, isData: false)
   }
 
   /// The path with this number at this address. On a server, one that is new, or whose address has
@@ -207,7 +216,7 @@ final class PathManager: PathRouter {
       let index = paths.firstIndex(where: {
         $0.path == path && $0.outstanding?.number == message.number
       }), let outstanding = paths[index].outstanding
-    else { return }
+    else { return noteLateAnswer(message, from: path, now: now) }
     paths[index].outstanding = nil
     paths[index].isValidated = true
     paths[index].roundTrip.add(now - outstanding.sent)
@@ -215,12 +224,21 @@ final class PathManager: PathRouter {
     if index != active, paths[index].answersInRow == 1 {
       paths[index].nextProbe = now + Self.unprovenInterval
     }
-    paths[index].noteHeard(now: now, isData: false)
+    heard(index, now: now, isData: false)
     if isServer {
       followIfValidated(index, now: now)
     } else {
       consider(now: now)
     }
+  }
+
+  /// The answer to an earlier probe than the last one proves nothing about the path, but the peer
+  /// is there: where a round trip takes longer than the time between probes, all are late.
+  private func noteLateAnswer(_ message: PathMessage, from path: NetworkPath, now: Instant) {
+    guard let index = paths.firstIndex(where: { $0.path == path }), message.number < nextMessage,
+      nextMessage - message.number <= Self.lateAnswersMax
+    else { return }
+    heard(index, now: now, isData: false)
   }
 
   // MARK: Following (server)
@@ -229,7 +247,7 @@ final class PathManager: PathRouter {
     guard message.argument >= generation,
       let index = paths.firstIndex(where: { $0.path == path })
     else { return }
-    paths[index].noteHeard(now: now, isData: false)
+    heard(index, now: now, isData: false)
     guard message.argument > generation else {
       return reply(.selectAnswer, to: message, on: path)
     }
@@ -316,6 +334,7 @@ final class PathManager: PathRouter {
     askedForAlternatives = nil
     paths[index].unansweredSince = nil
     paths[index].unansweredDataSince = nil
+    endOutage(now: loop.now)
     owner?.pathManager(self, movedTo: paths[index], because: reason)
   }
 
@@ -343,8 +362,10 @@ final class PathManager: PathRouter {
   // MARK: Time
 
   private func handleTimeout(now: Instant) {
+    guard timer != nil else { return }
     dropGone(now: now)
     forgiveSilence()
+    watchSilence(now: now)
     if !isServer {
       watchActive(now: now)
       if let select = pendingSelect, select.next <= now { sendSelect(now: now) }
@@ -355,12 +376,51 @@ final class PathManager: PathRouter {
     for index in paths.indices where paths[index].nextProbe <= now && !paths[index].isGone {
       probe(index, now: now)
     }
-    if let timer { loop.schedule(timer, at: now + Self.tickInterval) }
+    schedule(now: now)
+  }
+
+  /// While an answer is due the clock is looked at often; an idle session sleeps until its next probe.
+  private func schedule(now: Instant) {
+    guard let timer else { return }
+    var next = paths.lazy.filter { !$0.isGone }.map(\.nextProbe).min() ?? .distantFuture
+    if let outage {
+      if !outage.isTold { next = min(next, outage.since + Self.tellAfter) }
+      next = min(next, outage.nextQuestion)
+    } else if paths[active].unansweredSince != nil || connection.bytesInFlight > 0 {
+      next = now
+    }
+    if !isServer {
+      if pendingSelect != nil || needsMigration { next = now }
+      if paths[active].kind != .udp || outage != nil {
+        next = min(next, (askedForAlternatives ?? now) + Self.alternativesInterval)
+      }
+    }
+    loop.schedule(timer, at: max(next, now + Self.tickInterval))
+  }
+
+  /// Something was sent: the silence that may follow is watched from now on.
+  func wake(now: Instant) {
+    guard let timer, timer.deadline > now + Self.tickInterval, outage == nil else { return }
+    loop.schedule(timer, at: now + Self.tickInterval)
+  }
+
+  /// The machine woke up, or its addresses or routes changed: looks at every path at once.
+  func lookAgain(now: Instant) {
+    for index in paths.indices { paths[index].nextProbe = now }
+    askedForAlternatives = nil
+    handleTimeout(now: now)
+  }
+
+  // MARK: Outages
+
+  private func heard(_ index: Int, now: Instant, isData: Bool) {
+    paths[index].noteHeard(now: now, isData: isData)
+    if index == active { endOutage(now: now) }
   }
 
   /// Silence means nothing where no answer is due: the last packet may have been an acknowledgement.
   private func forgiveSilence() {
-    guard connection.bytesInFlight == 0 else { return }
+    guard connection.bytesInFlight == 0, !paths[active].isGone else { return }
     paths[active].unansweredDataSince = nil
     if paths[active].outstanding == nil { paths[active].unansweredSince = nil }
   }
@@ -369,8 +429,11 @@ final class PathManager: PathRouter {
     let path = paths[active]
     let patience = max(Self.doubtAfter, (path.roundTrip.smoothed ?? .zero) * 3)
     if let since = path.unansweredSince, now - since >= patience {
-      if doubtSince == nil { doubtSince = since }
-      paths[active].nextProbe = min(paths[active].nextProbe, now)
+      if doubtSince == nil {
+        doubtSince = since
+        paths[active].nextProbe = min(paths[active].nextProbe, now)
+        askForReset()
+      }
       for index in paths.indices where index != active {
         paths[index].nextProbe = min(paths[index].nextProbe, now + Self.doubtProbeInterval)
       }
@@ -407,6 +470,7 @@ final class PathManager: PathRouter {
   }
 
   private func probeInterval(_ index: Int) -> Duration {
+    if outage != nil { return outageProbeInterval }
     if index == active {
       return doubtSince == nil ? Self.idleProbeInterval : Self.doubtProbeInterval
     }
@@ -422,6 +486,7 @@ final class PathManager: PathRouter {
       type: type, session: keys.session, number: nextMessage, argument: argument)
     nextMessage += 1
     paths[index].noteSent(PathMessage.byteCount, now: now, isData: false)
+    wake(now: now)
     transmit(message, on: paths[index].path)
     return message.number
   }
@@ -446,13 +511,13 @@ final class PathManager: PathRouter {
 // MARK: - Constants
 
 extension PathManager {
-  /// How often the clock is looked at; every decision below is coarser.
+  /// How often the clock is looked at while an answer is due; every decision below is coarser.
   private static let tickInterval = Duration.milliseconds(50)
   /// A path in use proves itself by its traffic; probes keep an idle one's NAT binding.
-  private static let idleProbeInterval = Duration.seconds(15)
+  static let idleProbeInterval = Duration.seconds(15)
   private static let alternativeInterval = Duration.seconds(5)
   private static let unprovenInterval = Duration.milliseconds(200)
-  private static let doubtProbeInterval = Duration.milliseconds(100)
+  static let doubtProbeInterval = Duration.milliseconds(100)
   /// Silence for this long, or three round trips, is suspicious: an acknowledgement takes one, and
   /// 25 ms at most (RFC 9000 §13.2.1).
   private static let doubtAfter = Duration.milliseconds(300)
@@ -463,6 +528,8 @@ extension PathManager {
   private static let alternativesInterval = Duration.seconds(3)
   private static let challengeInterval = Duration.milliseconds(100)
   private static let answersToReturn = 2
+  /// How many messages ago a probe may have been sent whose answer is a sign of life: 6 s of probes.
+  private static let lateAnswersMax: UInt64 = 64
   private static let pathsMax = 8
 }
 

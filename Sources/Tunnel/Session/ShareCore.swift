@@ -16,6 +16,9 @@ final class ShareCore {
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// Of the sessions that are not open yet.
   private var strangers = SourceTally()
+  /// Sessions of silent peers that are kept: a few megabytes, and more than come back at once. Tests
+  /// make do with fewer.
+  var dormantMax = 256
   /// The session that was opened last.
   private weak var newest: SessionCore?
   private var totals = TunnelTotals()
@@ -152,6 +155,39 @@ final class ShareCore {
     drained()
   }
 
+  /// Room for a new session: peers that are gone for good keep theirs for hours, so those that have
+  /// been silent longest go first.
+  private func evictDormant(keeping session: SessionCore) {
+    let dormant = sessions.values.map(\.session).filter {
+      $0 !== session && $0.paths?.outage != nil
+    }
+    guard dormant.count > dormantMax else { return }
+    let oldest = dormant.min { left, right in
+      (left.paths?.outage?.since ?? .distantFuture) < (right.paths?.outage?.since ?? .distantFuture)
+    }
+    oldest?.close(code: TunnelCode.dormant, reason: "silent for too long")
+  }
+
+  /// The machine woke up, or its addresses or routes changed.
+  func lookAgain() {
+    for admitted in sessions.values { admitted.session.paths?.lookAgain(now: loop.now) }
+  }
+
+  var report: TunnelReport {
+    let now = loop.now
+    let open = sessions.values.filter(\.isOpen).sorted {
+      ($0.session.openedAt ?? now) < ($1.session.openedAt ?? now)
+    }
+    let reports = open.prefix(TunnelReport.sessionsMax).compactMap { admitted in
+      let flows = admitted.flows.values.sorted { $0.number < $1.number }
+      return admitted.session.report(
+        path: describe(admitted.session.currentRoad),
+        flows: flows.prefix(SessionReport.flowsMax).map { $0.status(now: now) },
+        flowsOpen: flows.count)
+    }
+    return TunnelReport(totals: statistics, sessions: reports, isDialling: false)
+  }
+
   private static let strangersMax = 256
   /// Users behind one address who connect at the same moment.
   private static let strangersPerSourceMax = 64
@@ -170,6 +206,7 @@ extension ShareCore: SessionOwner {
     newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
+    evictDormant(keeping: session)
     let connection = session.connection
     onEvent(
       .sessionOpened(
@@ -208,6 +245,24 @@ extension ShareCore: SessionOwner {
   func sessionAllowsFlows(_ session: SessionCore) {}
 
   func sessionWantsAlternatives(_ session: SessionCore) {}
+
+  func session(_ session: SessionCore, silentFor time: Duration) {
+    onEvent(.sessionSilent(peer: session.connection.peer, for: time))
+    evictDormant(keeping: session)
+  }
+
+  func session(_ session: SessionCore, returnedAfter time: Duration) {
+    onEvent(.sessionReturned(peer: session.connection.peer, after: time))
+  }
+
+  /// A number can only come from the session itself, but one identity may not end another's.
+  func session(_ session: SessionCore, lost number: SessionID) {
+    let old = sessions.values.map(\.session).first {
+      $0 !== session && $0.paths?.keys.session == number
+        && $0.connection.peer == session.connection.peer
+    }
+    old?.close(code: TunnelCode.replaced, reason: "the peer opened another session")
+  }
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1

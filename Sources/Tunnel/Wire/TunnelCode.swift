@@ -13,6 +13,10 @@ enum TunnelCode {
   static let superfluous: UInt64 = 0x06
   /// Both sides said FINISHED: everything is with the programs.
   static let drained: UInt64 = 0x07
+  /// The same dialer opened another session, because this one was lost to it.
+  static let replaced: UInt64 = 0x0c
+  /// The sharing side has too many sessions that nobody is heard of.
+  static let dormant: UInt64 = 0x0d
 
   // Stream
   /// The local connection was reset, or its program vanished.

@@ -175,6 +175,9 @@ extension CommandLineParser {
     case "share": return bindShare(command)
     case "connect": return bindConnect(command)
     case "pipe": return bindPipe(command)
+    case "status":
+      checkArguments(command.arguments, of: command)
+      return .status
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -248,8 +251,19 @@ extension CommandLineParser {
     guard let session else { return nil }
     return .connect(
       ConnectSettings(
-        ticket: ticket, listeners: listeners, dialling: dialSettings(),
+        ticket: ticket, listeners: listeners, dialling: dialSettings(), retry: retryChoice(),
         proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
+  }
+
+  private mutating func retryChoice() -> RetryChoice? {
+    let retry = value(of: Grammar.retry)
+    guard count(Grammar.noReconnect) > 0 else { return retry }
+    if let retry, retry != .never {
+      complaints.append(
+        Complaint(
+          cause: "--retry and --no-reconnect contradict each other", fix: "keep one of them"))
+    }
+    return .never
   }
 
   private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {

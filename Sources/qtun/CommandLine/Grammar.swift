@@ -3,7 +3,7 @@ internal import Tunnel
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, punch, keygen, version, help]
+  static let commands = [share, connect, pipe, punch, status, keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -77,11 +77,20 @@ extension Grammar {
     default: "HTTPS_PROXY and NO_PROXY, or none",
     help: "HTTP proxy for the carriers over TCP, as http://[USER:PASSWORD@]HOST[:PORT]; UDP is "
       + "tried beside it")
+  /// When to dial again.
+  static let retry = Option(
+    "retry", "N|forever|never", .retry,
+    default: "forever for a session that was lost, never for the first attempt",
+    help: "how often to dial again before giving up; if it is given, it holds for the first "
+      + "attempt too")
+  /// Another word for `--retry never`.
+  static let noReconnect = Flag(
+    "no-reconnect", help: "end when the session is lost, like --retry never")
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
     default: Format.exact(SessionSettings.idleTimeoutDefault),
-    help: "end a session after such a silence of the peer")
+    help: "end a session after such a silence of the peer; until then it waits for the network")
   /// Allows secrets to be written for a packet analyser.
   static let insecureKeylog = Flag(
     "insecure-keylog",
@@ -170,9 +179,13 @@ extension Grammar {
         + "peer must prove the identity that the ticket names.",
       "Prints one address per line, with the service's name in front where there are several (`-` "
         + "for the one without a name).",
+      "A session that is lost, because the share was started again or the machine was, is dialled "
+        + "again; connections that come meanwhile wait for up to 30 s. A share that refuses us ends "
+        + "the command at once.",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec, proxy.spec, proxyAuth.spec] + sessionOptions,
+    options: [carrier.spec, retry.spec, noReconnect.spec, proxy.spec, proxyAuth.spec]
+      + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),
@@ -199,6 +212,19 @@ extension Grammar {
       ("qtun pipe", "wait for a peer; behind `tar c site |` it sends a folder"),
       ("qtun pipe TICKET", "join it; in front of `| tar x` it unpacks there"),
     ])
+
+  private static let status = CommandSpec(
+    name: "status",
+    summary: "tell how your tunnels are doing",
+    description: [
+      "Asks every share, connect and pipe of yours on this machine, and tells for each the peers, "
+        + "how they are connected and why not better, the round-trip time, loss, bytes, and open "
+        + "connections.",
+      "With --json it prints one object per line for each.",
+    ],
+    arguments: [],
+    options: [],
+    examples: [("qtun status", "look at them"), ("qtun status --json", "let a script look")])
 
   private static let keygen = CommandSpec(
     name: "keygen",

@@ -17,6 +17,8 @@ struct Invocation: Equatable, Sendable {
     case pipe(PipeSettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
+    /// Tell how the runs of this user are doing.
+    case status
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -53,8 +55,9 @@ struct SessionSettings: Equatable, Sendable {
 
   /// The congestion controller where none is chosen.
   static let congestionDefault = CongestionControl.cubic
-  /// The silence that ends a session where none is chosen.
-  static let idleTimeoutDefault = Duration.seconds(60)
+  /// The silence that ends a session where none is chosen: a working day, so that a laptop may
+  /// sleep and a network fail without any connection noticing.
+  static let idleTimeoutDefault = Duration.seconds(8 * 3_600)
   /// From what a slow path survives to what is as good as never.
   static let idleTimeoutRange = Duration.seconds(1)...Duration.seconds(7 * 86_400)
 }
@@ -88,10 +91,22 @@ struct ConnectSettings: Equatable, Sendable {
   let listeners: [NamedPlace]
   /// How the peer is dialled.
   let dialling: DialSettings
+  /// When to dial again; nil unless the user said so.
+  let retry: RetryChoice?
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
   /// The session's settings.
   let session: SessionSettings
+}
+
+/// When to dial again.
+enum RetryChoice: Equatable, Sendable {
+  /// Not at all.
+  case never
+  /// After the first attempt, too, until there is a session.
+  case forever
+  /// So many times in a row.
+  case times(Int)
 }
 
 /// How a peer is dialled.

@@ -31,7 +31,7 @@ struct PipeCommand: Sendable {
           identity: identity, ticket: ticket,
           opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO, to: nil),
           session: settings.session.tunnel, carriers: dialling.carriers.policy,
-          proxy: try dialling.proxy?.resolve()))
+          proxy: try dialling.proxy?.resolve(), retry: .never))
     }
   }
 
@@ -68,6 +68,12 @@ struct PipeCommand: Sendable {
     }
     defer { file?.remove() }
     if file == nil { announce(share.ticket.text, run) }
+    await run.offerStatus {
+      await share.report
+    } header: { json in
+      StatusJSON.writeHeader(
+        role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
+    }
     let ending = await ending(run)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await share.drain(within: LoopRun.drainGrace) }
@@ -84,6 +90,12 @@ struct PipeCommand: Sendable {
       if case .flowEnded(let report) = event { run?.note(.flowEnded(report)) }
     }
     guard let link else { return try run.conclude(nil, isConfirmed: false) }
+    await run.offerStatus {
+      await link.report
+    } header: { json in
+      StatusJSON.writeHeader(
+        role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
+    }
     let ending = await ending(run)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await link.drain(within: LoopRun.drainGrace) }

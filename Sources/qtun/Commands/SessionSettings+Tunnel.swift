@@ -97,3 +97,15 @@ extension ProxyChoice {
       exceptions: exceptions)
   }
 }
+
+extension RetryChoice? {
+  /// The same for the library.
+  var policy: RetryPolicy {
+    switch self {
+    case nil: .afterLoss
+    case .never: .never
+    case .forever: .always
+    case .times(let count): RetryPolicy(attemptsMax: count, includesFirst: true)
+    }
+  }
+}

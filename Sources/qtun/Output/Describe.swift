@@ -8,6 +8,15 @@ enum Describe {
     "direct \(name(path.carrier)) \(path.remote)"
   }
 
+  /// Why it does not travel on a better carrier.
+  static func obstacle(_ obstacle: PathObstacle) -> String {
+    switch obstacle {
+    case .noAnswer: "no answer over udp"
+    case .resting(let time): "udp failed; it is tried again in \(Format.duration(time))"
+    case .proving: "udp answers again and is about to be used"
+    }
+  }
+
   /// Why it moved.
   static func reason(_ reason: SwitchReason) -> String {
     switch reason {
@@ -19,7 +28,7 @@ enum Describe {
     }
   }
 
-  private static func name(_ carrier: CarrierKind) -> String {
+  static func name(_ carrier: CarrierKind) -> String {
     switch carrier {
     case .udp: "udp"
     case .tcp: "tcp"
@@ -160,6 +169,10 @@ extension Failure {
       self.init(
         .unreachable, "the peer ended the session: \(reason)",
         fix: "start `qtun share` again and connect with its ticket")
+    case .lost(.statelessReset):
+      self.init(
+        .unreachable, "the session was lost: the sharing side was started again",
+        fix: "connect again; without --retry never, qtun does so by itself")
     case .lost(let reason):
       self.init(
         .unreachable, "the session was lost: \(reason)",

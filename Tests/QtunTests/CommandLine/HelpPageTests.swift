@@ -54,6 +54,7 @@ struct HelpPageTests {
                                  machine
           qtun punch [options]   open a hole between two NATs, as netpunch does and with
                                  it
+          qtun status            tell how your tunnels are doing
           qtun keygen [options]  make an identity
           qtun version           print the versions of qtun, its protocol and its
                                  libraries

@@ -176,6 +176,23 @@ struct PathManagerTests {
     #expect(world.errors.isEmpty)
   }
 
+  @Test("a carrier that breaks while something is sent on it does no harm")
+  func breaksUnderSend() throws {
+    let world = try Self.world(carriers: .only(.tcp))
+    try world.open()
+    for _ in 0..<20 {
+      world.loop.run(for: .seconds(2))
+      world.tcp.resetAll()
+      world.share.lookAgain()
+      world.link.lookAgain()
+    }
+    world.targets.onAccept = { $0.echoes = true }
+    let program = world.connect()
+    program.send([7])
+    world.wait { program.received == [7] }
+    #expect(world.errors.isEmpty)
+  }
+
   @Test("a NAT gives the link another address: the share follows within a second")
   func rebinding() throws {
     let world = try Self.world()

@@ -130,6 +130,25 @@ struct ShareCoreTests {
     #expect(carrier.isReleased)
   }
 
+  @Test("a crowd of strangers that say nothing is turned away, and does no harm")
+  func crowd() throws {
+    let world = try TunnelWorld()
+    try world.open()
+    let crowd = try (0..<400).map { number in
+      let stranger = try RawPeer(
+        loop: world.loop, socket: world.network.bind(.otherHost),
+        identity: .fixture(UInt8(10 + number % 200)), acceptsConnections: false)
+      try stranger.dial(TunnelWorld.shareAddress, expecting: TunnelWorld.shareIdentity)
+      return stranger
+    }
+    world.targets.onAccept = { $0.echoes = true }
+    let program = world.connect()
+    program.send([1])
+    world.wait(.seconds(1)) { program.received == [1] }
+    world.wait(.seconds(30)) { crowd.allSatisfy { $0.error != nil } }
+    world.wait(.seconds(10)) { world.shareEndpoint.connectionCount == 1 }
+  }
+
   @Test("draining lets open flows finish, says goodbye, and completes once")
   func drain() throws {
     let world = try TunnelWorld()

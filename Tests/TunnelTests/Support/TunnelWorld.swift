@@ -19,9 +19,9 @@ final class TunnelWorld {
   let targets: SimTargets
   /// What the sharing side's resolver knows.
   let names: SimNames
-  let share: ShareCore
+  private(set) var share: ShareCore
   let link: LinkCore
-  let shareEndpoint: EndpointCore
+  private(set) var shareEndpoint: EndpointCore
   let linkEndpoint: EndpointCore
   private let linkSocket: SimSocket
   let shareJournal = Journal()
@@ -49,6 +49,7 @@ final class TunnelWorld {
     /// Bytes that a local connection buffers in each direction.
     var capacity = 65_536
     var carriers = CarrierPolicy.automatic
+    var retry = RetryPolicy.never
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
     /// What the link's TCP goes through.
@@ -62,6 +63,8 @@ final class TunnelWorld {
 
   init(_ configure: (inout Options) -> Void = { _ in }) throws {
     var options = Options()
+    // The same after a restart, as `Endpoint` makes it.
+    options.shareSettings.resetKey = SecretBytes([UInt8](repeating: 7, count: 32))
     configure(&options)
     self.options = options
     network = SimNetwork(loop: loop, seed: options.seed, defaults: options.network)
@@ -92,7 +95,7 @@ final class TunnelWorld {
       connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
-      policy: options.carriers, onEvent: linkJournal.note,
+      policy: options.carriers, retry: options.retry, random: { 0.5 }, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
   }
@@ -133,6 +136,20 @@ final class TunnelWorld {
   ) {
     let holds = loop.run(for: duration, until: condition)
     #expect(holds, "still waiting after \(duration)", sourceLocation: sourceLocation)
+  }
+
+  /// The sharing process dies without a word, and another one takes its place.
+  func restartShare() throws {
+    shareEndpoint.shutDown()
+    shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
+    shareEndpoint.add(network.bind(Self.shareAddress))
+    let registry = PathRegistry(endpoint: shareEndpoint)
+    let carriers = try CarrierListener(
+      endpoint: shareEndpoint, registry: registry, serverName: "localhost", loop: loop)
+    share = ShareCore(
+      endpoint: shareEndpoint, registry: registry, carriers: carriers, loop: loop,
+      capability: Self.capability, services: options.services, connect: targets.connect,
+      finder: names.finder, onEvent: shareJournal.note)
   }
 
   /// No datagram reaches the other side any more.
