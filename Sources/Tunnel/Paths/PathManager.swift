@@ -21,6 +21,8 @@ public enum SwitchReason: Equatable, Sendable {
   case better
   /// The peer moved, or its address changed.
   case peerMoved
+  /// It was to move, for a test.
+  case requested
 }
 
 /// Decides which road a session's packets take, and moves it from one to another while it lives.
@@ -38,12 +40,14 @@ final class PathManager: PathRouter {
   let keys: PathKeys
   let isServer: Bool
   weak var owner: (any PathManagerOwner)?
-  private(set) var paths: [PathState]
+  var paths: [PathState]
   /// The path that packets leave on.
   private(set) var active = 0
   private(set) var switches = 0
+  /// Moves to another road this often, for tests (client).
+  var cycleInterval: Duration?
 
-  private let connection: ConnectionCore
+  let connection: ConnectionCore
   private let endpoint: EndpointCore
   private let loop: any EventLoop
   /// What QUIC knows the path as.
@@ -51,12 +55,11 @@ final class PathManager: PathRouter {
   private var generation: UInt64 = 0
   private var nextMessage: UInt64 = 1
   /// The client's select that was not answered yet.
-  private var pendingSelect: (generation: UInt64, next: Instant)?
+  var pendingSelect: (generation: UInt64, next: Instant)?
   /// The server's: a select for a path that is not validated yet.
   private var requestedSelect: (generation: UInt64, path: UInt64)?
-  private var lastMigration: Instant?
-  private var needsMigration = false
-  private var doubtSince: Instant?
+  var needsMigration = false
+  var doubtSince: Instant?
   private var askedForAlternatives: Instant?
   private var lastChallenge: Instant?
   private var timer: LoopTimer?
@@ -75,7 +78,9 @@ final class PathManager: PathRouter {
     var first = PathState(number: 0, path: path, kind: kind, now: loop.now)
     // The handshake went both ways on it.
     first.isValidated = true
+    first.roundTrip.add(connection.statistics.smoothedRTT)
     first.nextProbe = loop.now + Self.idleProbeInterval
+    first.usedSince = loop.now
     paths = [first]
     connection.router = self
     let timer = LoopTimer { [weak self] now in self?.handleTimeout(now: now) }
@@ -151,26 +156,29 @@ final class PathManager: PathRouter {
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
     guard let message = PathMessage(datagram.bytes, key: keys.receiving) else { return }
     switch message.type {
-    case .probe: answerProbe(message, from: datagram.path, now: now)
+    case .probe: answerProbe(message, size: datagram.bytes.count, from: datagram.path, now: now)
     case .probeAnswer: takeAnswer(message, from: datagram.path, now: now)
     case .select where isServer: takeSelect(message, from: datagram.path, now: now)
     case .selectAnswer where !isServer:
       if pendingSelect?.generation == message.argument { pendingSelect = nil }
     case .complaint where !isServer:
-      if message.argument == paths[active].number { leaveActive(because: .dataLoss, now: now) }
+      if message.argument == paths[active].number { giveWay(now: now) }
     case .select, .selectAnswer, .complaint: break
     }
   }
 
-  private func answerProbe(_ message: PathMessage, from path: NetworkPath, now: Instant) {
+  private func answerProbe(
+    _ message: PathMessage, size: Int, from path: NetworkPath, now: Instant
+  ) {
     reply(.probeAnswer, to: message, on: path)
-    guard let index = index(of: message.argument, at: path, now: now) else { return }
+    guard let index = index(of: message.argument, at: path, size: size, now: now) else { return }
     paths[index].noteHeard(now: now, isData: false)
   }
 
   /// The path with this number at this address. On a server, one that is new, or whose address has
-  /// changed, which is validated before anything but answers is sent there.
-  private func index(of number: UInt64, at path: NetworkPath, now: Instant) -> Int? {
+  /// changed, which is validated, with no more than `size` bytes at a time, before anything but
+  /// answers is sent there.
+  private func index(of number: UInt64, at path: NetworkPath, size: Int, now: Instant) -> Int? {
     if let index = paths.firstIndex(where: { $0.path == path }) { return index }
     guard isServer else { return nil }
     if let index = paths.firstIndex(where: { $0.number == number && $0.number != activePath.number }
@@ -182,8 +190,9 @@ final class PathManager: PathRouter {
       guard let oldest = paths.indices.filter({ $0 != active }).min(by: isOlder) else { return nil }
       drop(oldest)
     }
-    paths.append(
-      PathState(number: number, path: path, kind: CarrierKind(path), now: now))
+    var state = PathState(number: number, path: path, kind: CarrierKind(path), now: now)
+    state.probeSizeMax = size
+    paths.append(state)
     probe(paths.count - 1, now: now)
     return paths.count - 1
   }
@@ -194,14 +203,11 @@ final class PathManager: PathRouter {
 
   private func takeAnswer(_ message: PathMessage, from path: NetworkPath, now: Instant) {
     // The address that the answer comes from must be the one that was asked.
-    guard
-      let index = paths.firstIndex(where: {
-        $0.path == path && $0.outstanding?.number == message.number
-      }), let outstanding = paths[index].outstanding
+    guard let index = paths.firstIndex(where: { $0.path == path }),
+      let roundTrip = paths[index].probes.noteAnswer(message.number, now: now)
     else { return }
-    paths[index].outstanding = nil
     paths[index].isValidated = true
-    paths[index].roundTrip.add(now - outstanding.sent)
+    paths[index].roundTrip.add(roundTrip)
     paths[index].answersInRow += 1
     if index != active, paths[index].answersInRow == 1 {
       paths[index].nextProbe = now + Self.unprovenInterval
@@ -235,7 +241,8 @@ final class PathManager: PathRouter {
       requestedSelect = nil
       generation = request.generation
       label = PathLabel.generation(generation, isServer: true)
-      activate(index, because: .peerMoved)
+      paths[index].probes.clear()
+      if index != active { activate(index, because: .peerMoved) }
     } else if index != active, paths[index].number == paths[active].number {
       // The same road of the client under a new address: a NAT gave it another one.
       paths[active].isGone = true
@@ -250,7 +257,9 @@ final class PathManager: PathRouter {
     guard isServer, (now - (lastChallenge ?? Instant(nanoseconds: 0))) >= Self.challengeInterval
     else { return }
     lastChallenge = now
-    if let index = index(of: activePath.number, at: path, now: now) { probe(index, now: now) }
+    if let index = index(of: activePath.number, at: path, size: 0, now: now) {
+      probe(index, now: now)
+    }
   }
 
   // MARK: Deciding (client)
@@ -259,15 +268,18 @@ final class PathManager: PathRouter {
   private func consider(now: Instant) {
     guard !isServer, let other = best(excluding: active, now: now) else { return }
     let isProven = paths[other].answersInRow >= Self.answersToReturn
-    if (paths[other].kind < paths[active].kind && isProven) || !paths[active].isValidated {
+    let isBetter = paths[other].kind < paths[active].kind && cycleInterval == nil
+    if (isBetter && isProven) || !paths[active].isValidated {
       move(to: other, because: .better)
-    } else if let since = doubtSince, now - since >= Self.doubtMax {
+    } else if paths[active].unansweredSince != nil, let since = doubtSince,
+      now - since >= Self.doubtMax
+    {
       leaveActive(because: .silence, now: now)
     }
   }
 
   /// The validated path of the best kind, then of the shortest round trip.
-  private func best(excluding index: Int, now: Instant) -> Int? {
+  func best(excluding index: Int, now: Instant) -> Int? {
     paths.indices
       .filter { candidate in
         let path = paths[candidate]
@@ -281,21 +293,32 @@ final class PathManager: PathRouter {
       }
   }
 
-  private func leaveActive(because reason: SwitchReason, now: Instant) {
+  func leaveActive(because reason: SwitchReason, now: Instant) {
+    guard let other = best(excluding: active, now: now) else { return wantAlternatives(now: now) }
     paths[active].shun(now: now)
-    guard let other = best(excluding: active, now: now) else {
-      wantAlternatives(now: now)
-      return
-    }
     move(to: other, because: reason)
   }
 
-  private func move(to index: Int, because reason: SwitchReason) {
+  /// Packets do not arrive, though smaller ones do: QUIC begins again with small ones on the same
+  /// road, and if that is no help the session leaves it.
+  func giveWay(now: Instant) {
+    guard paths[active].kind == .udp, connection.packetSizeMax > Self.packetSizeMin else {
+      return leaveActive(because: .dataLoss, now: now)
+    }
+    paths[active].probes.clear()
+    beginGeneration()
+  }
+
+  func move(to index: Int, because reason: SwitchReason) {
     guard !isServer else { return activate(index, because: reason) }
-    generation += 1
-    label = PathLabel.generation(generation, isServer: false)
-    needsMigration = true
     activate(index, because: reason)
+    beginGeneration()
+  }
+
+  /// To QUIC, what was a road up to now is another one.
+  private func beginGeneration() {
+    generation += 1
+    needsMigration = true
     sendSelect(now: loop.now)
     migrateIfDue(now: loop.now)
   }
@@ -308,6 +331,8 @@ final class PathManager: PathRouter {
     askedForAlternatives = nil
     paths[index].unansweredSince = nil
     paths[index].unansweredDataSince = nil
+    paths[index].usedSince = loop.now
+    paths[index].probes.clear()
     owner?.pathManager(self, movedTo: paths[index], because: reason)
     if paths[old].isGone { drop(old) }
   }
@@ -320,15 +345,17 @@ final class PathManager: PathRouter {
   /// Each migration spends one of the peer's connection IDs; it sends new ones within a round trip.
   private func migrateIfDue(now: Instant) {
     guard needsMigration else { return }
-    if connection.migrate(to: label) {
+    let next = PathLabel.generation(generation, isServer: false)
+    if connection.migrate(to: next) {
+      // Not before: QUIC drops what arrives under a label that it does not know yet.
+      label = next
       needsMigration = false
-      lastMigration = now
     }
   }
 
-  private func wantAlternatives(now: Instant) {
-    guard (now - (askedForAlternatives ?? Instant(nanoseconds: 0))) >= Self.alternativesInterval
-    else { return }
+  func wantAlternatives(now: Instant) {
+    let interval = activePath.isValidated ? Self.alternativesInterval : Self.rescueInterval
+    guard (now - (askedForAlternatives ?? Instant(nanoseconds: 0))) >= interval else { return }
     askedForAlternatives = now
     owner?.pathManagerWantsAlternatives(self)
   }
@@ -339,10 +366,12 @@ final class PathManager: PathRouter {
     forgiveSilence()
     if !isServer {
       watchActive(now: now)
+      moveOnIfDue(now: now)
       if let select = pendingSelect, select.next <= now { sendSelect(now: now) }
       migrateIfDue(now: now)
     } else {
-      complain(now: now)
+      watchProbes(now: now)
+      complainIfDue(now: now)
     }
     for index in paths.indices where paths[index].nextProbe <= now && !paths[index].isGone {
       probe(index, now: now)
@@ -350,71 +379,16 @@ final class PathManager: PathRouter {
     if let timer { loop.schedule(timer, at: now + Self.tickInterval) }
   }
 
-  /// Silence means nothing where no answer is due: the last packet may have been an acknowledgement.
-  private func forgiveSilence() {
-    guard connection.bytesInFlight == 0 else { return }
-    paths[active].unansweredDataSince = nil
-    if paths[active].outstanding == nil { paths[active].unansweredSince = nil }
-  }
-
-  private func watchActive(now: Instant) {
-    let path = paths[active]
-    let patience = max(Self.doubtAfter, (path.roundTrip.smoothed ?? .zero) * 3)
-    if let since = path.unansweredSince, now - since >= patience {
-      if doubtSince == nil { doubtSince = since }
-      paths[active].nextProbe = min(paths[active].nextProbe, now)
-      for index in paths.indices where index != active {
-        paths[index].nextProbe = min(paths[index].nextProbe, now + Self.doubtProbeInterval)
-      }
-      wantAlternatives(now: now)
-      if let doubtSince, now - doubtSince >= Self.doubtMax {
-        leaveActive(because: .silence, now: now)
-      }
-    } else if path.unansweredSince == nil {
-      doubtSince = nil
-    }
-    if let since = path.unansweredDataSince,
-      now - since >= max(Self.dataLossAfter, (path.roundTrip.smoothed ?? .zero) * 6)
-    {
-      leaveActive(because: .dataLoss, now: now)
-    }
-    // On a lesser kind, ask now and then whether a better one has come back.
-    if path.kind != .udp { wantAlternatives(now: now) }
-  }
-
-  private func complain(now: Instant) {
-    guard let since = paths[active].unansweredDataSince,
-      now - since >= Self.dataLossAfter,
-      paths[active].lastHeard.map({ now - $0 < .seconds(1) }) ?? false
-    else { return }
-    paths[active].unansweredDataSince = now
-    send(.complaint, argument: paths[active].number, on: active, now: now)
-  }
-
-  private func probe(_ index: Int, now: Instant) {
-    if paths[index].outstanding != nil { paths[index].answersInRow = 0 }
-    let number = send(.probe, argument: paths[index].number, on: index, now: now)
-    paths[index].outstanding = (number, now)
-    paths[index].nextProbe = now + probeInterval(index)
-  }
-
-  private func probeInterval(_ index: Int) -> Duration {
-    if index == active {
-      return doubtSince == nil ? Self.idleProbeInterval : Self.doubtProbeInterval
-    }
-    if isServer { return paths[index].isValidated ? Self.idleProbeInterval : Self.unprovenInterval }
-    return doubtSince == nil ? Self.alternativeInterval : Self.doubtProbeInterval
-  }
-
   @discardableResult
-  private func send(
-    _ type: PathMessage.MessageType, argument: UInt64, on index: Int, now: Instant
+  func send(
+    _ type: PathMessage.MessageType, argument: UInt64, on index: Int,
+    size: Int = PathMessage.byteCount, now: Instant
   ) -> UInt64 {
     let message = PathMessage(
       type: type, session: keys.session, number: nextMessage, argument: argument)
     nextMessage += 1
-    paths[index].noteSent(PathMessage.byteCount, now: now, isData: false)
-    transmit(message, on: paths[index].path)
+    paths[index].noteSent(size, now: now, isData: false)
+    transmit(message, size: size, on: paths[index].path)
     return message.number
   }
 
@@ -426,9 +400,11 @@ final class PathManager: PathRouter {
       on: path)
   }
 
-  private func transmit(_ message: PathMessage, on path: NetworkPath) {
+  private func transmit(
+    _ message: PathMessage, size: Int = PathMessage.byteCount, on path: NetworkPath
+  ) {
     guard !endpoint.isBlocked(path) else { return }
-    message.encoded(key: keys.sending).withUnsafeBytes { bytes in
+    message.encoded(key: keys.sending, size: size).withUnsafeBytes { bytes in
       _ = endpoint.send(
         DatagramBatch(bytes: bytes, segmentSize: bytes.count, path: path, ecn: .notCapable))
     }
@@ -439,23 +415,34 @@ final class PathManager: PathRouter {
 
 extension PathManager {
   /// How often the clock is looked at; every decision below is coarser.
-  private static let tickInterval = Duration.milliseconds(50)
+  static let tickInterval = Duration.milliseconds(50)
   /// A path in use proves itself by its traffic; probes keep an idle one's NAT binding.
-  private static let idleProbeInterval = Duration.seconds(15)
-  private static let alternativeInterval = Duration.seconds(5)
-  private static let unprovenInterval = Duration.milliseconds(200)
-  private static let doubtProbeInterval = Duration.milliseconds(100)
+  static let idleProbeInterval = Duration.seconds(15)
+  static let alternativeInterval = Duration.seconds(5)
+  static let unprovenInterval = Duration.milliseconds(200)
+  static let doubtProbeInterval = Duration.milliseconds(100)
   /// Silence for this long, or three round trips, is suspicious: an acknowledgement takes one, and
   /// 25 ms at most (RFC 9000 §13.2.1).
-  private static let doubtAfter = Duration.milliseconds(300)
+  static let doubtAfter = Duration.milliseconds(300)
   /// And for this long is an answer.
-  private static let doubtMax = Duration.milliseconds(900)
-  private static let dataLossAfter = Duration.seconds(2)
-  private static let selectInterval = Duration.milliseconds(100)
-  private static let alternativesInterval = Duration.seconds(3)
-  private static let challengeInterval = Duration.milliseconds(100)
-  private static let answersToReturn = 2
-  private static let pathsMax = 8
+  static let doubtMax = Duration.milliseconds(900)
+  static let dataLossAfter = Duration.seconds(2)
+  /// Data that passed this lately makes a path busy; a busy one is probed this often.
+  static let activeFor = Duration.seconds(2)
+  static let activeProbeInterval = Duration.seconds(1)
+  /// Probes of full size, one behind the other; at 20 % of random loss, all of them are lost once in
+  /// three thousand times.
+  static let probesMissedMax = 5
+  /// What every path of QUIC must carry (RFC 9000 §14).
+  static let packetSizeMin = 1_200
+  /// A select is repeated until it is answered.
+  static let selectInterval = Duration.milliseconds(100)
+  static let alternativesInterval = Duration.seconds(3)
+  /// Without any path there is nothing to wait for.
+  static let rescueInterval = Duration.milliseconds(300)
+  static let challengeInterval = Duration.milliseconds(100)
+  static let answersToReturn = 2
+  static let pathsMax = 8
 }
 
 extension PathState {
