@@ -233,11 +233,18 @@ extension CommandLineParser {
             : "the service \(name) is opened at two addresses",
           fix: "write one address for each service, such as 8080 db=5432"))
     }
+    let carriers = value(of: Grammar.carrier) ?? .auto
+    let cycle = value(of: Grammar.carrierCycle)
+    if cycle != nil, carriers != .auto {
+      complaints.append(
+        Complaint(
+          cause: "--carrier-cycle needs several kinds of carrier",
+          fix: "leave --carrier out, or make it auto"))
+    }
     guard let session else { return nil }
     return .connect(
       ConnectSettings(
-        ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
-        session: session))
+        ticket: ticket, listeners: listeners, carriers: carriers, cycle: cycle, session: session))
   }
 
   private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {

@@ -58,6 +58,10 @@ extension Grammar {
     "carrier", "auto|udp|tcp", ValueParser<CarrierChoice>.choice, default: "auto",
     help: "what may carry the session: auto takes UDP where it passes, TLS over TCP where it does "
       + "not, and goes back")
+  /// Makes a session move, so that moving can be tested.
+  static let carrierCycle = Option(
+    "carrier-cycle", "DURATION", .duration(in: .milliseconds(50)...(.seconds(3_600))),
+    help: "for testing: move the session to another carrier this often")
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
@@ -148,7 +152,7 @@ extension Grammar {
         + "for the one without a name).",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec] + sessionOptions,
+    options: [carrier.spec, carrierCycle.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),

@@ -82,6 +82,8 @@ struct ConnectSettings: Equatable, Sendable {
   let listeners: [NamedPlace]
   /// What may carry the session.
   let carriers: CarrierChoice
+  /// How often to move to another carrier; nil but for tests.
+  var cycle: Duration?
   /// The session's settings.
   let session: SessionSettings
 }

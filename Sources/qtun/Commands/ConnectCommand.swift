@@ -13,7 +13,8 @@ struct ConnectCommand: Sendable {
     for listener in settings.listeners { choices.append(try listener.choice()) }
     configuration = Link.Configuration(
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
-      session: settings.session.tunnel, carriers: settings.carriers.policy)
+      session: settings.session.tunnel,
+      carriers: settings.cycle.map { .cycling(every: $0) } ?? settings.carriers.policy)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
