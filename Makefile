@@ -2,6 +2,7 @@
 
 SWIFT ?= swift
 SEEDS ?= 200
+FUZZ_SECONDS ?= 600
 SWIFT_SOURCES := Sources Tests interop Package.swift
 RELEASE_FLAGS := -c release --static-swift-stdlib
 # The default linker warns once per sanitizer symbol; lld, which the toolchain brings, does not.
@@ -9,7 +10,7 @@ SANITIZER_FLAGS := --disable-xctest -Xswiftc -use-ld=lld
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build release demo test check bench format clean help \
+.PHONY: build release demo test check bench fuzz format clean help \
   lint sanitize-thread sanitize-address setup-build setup-demo setup-test setup-bench
 
 build: setup-build ## Build everything for debugging
@@ -32,11 +33,16 @@ test: setup-test ## Run unit, simulation and loopback tests, foreign peers and t
 check: lint release ## Lint, release build, tests with more seeds, thread and address sanitizers
 	QTUN_SEEDS=$(SEEDS) $(MAKE) test
 	$(MAKE) sanitize-thread sanitize-address
+	interop/run-fuzz --seconds 60
 
 bench: setup-bench ## Measure throughput, latency, connection rate and memory
 	$(SWIFT) build $(RELEASE_FLAGS) --product qtun
 	$(SWIFT) build $(RELEASE_FLAGS) --product qtun-load
 	python3 interop/bench.py --qtun .build/release/qtun --load .build/release/qtun-load $(BENCH_ARGS)
+
+# A finding is an input in .build/fuzz/findings; it becomes a unit test, and a seed in interop/Fuzz/Corpus.
+fuzz: setup-build ## Run every fuzz target for FUZZ_SECONDS
+	interop/run-fuzz --seconds $(FUZZ_SECONDS)
 
 format: ## Rewrite the sources in the house format
 	$(SWIFT) format format --in-place --parallel --recursive $(SWIFT_SOURCES)

@@ -56,3 +56,11 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// Linked with libFuzzer, so it exists for interop/run-fuzz alone.
+if Context.environment["QTUN_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "qtun-fuzz", dependencies: ["CNgtcp2", "QuicTransport", "Simulation", "Tunnel"],
+      path: "interop/Fuzz", exclude: ["Corpus"], swiftSettings: settings))
+}
