@@ -209,7 +209,7 @@ struct ProtocolDocumentTests {
       type: type, session: SessionID(number: try vector.number("session")),
       number: try vector.number("number"), argument: try vector.number("argument"))
     let bytes = try vector.bytes("hex")
-    #expect(message.encoded(key: key) == bytes)
+    if vector.isEncoded { #expect(message.encoded(key: key) == bytes) }
     bytes.withUnsafeBytes { #expect(PathMessage($0, key: key) == message) }
   }
 

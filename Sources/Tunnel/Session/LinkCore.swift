@@ -361,6 +361,7 @@ extension LinkCore: SessionOwner {
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
       dialer.discard(path)
     }
+    if case .cycling(let interval) = policy { session.paths?.cycleInterval = interval }
     totals.sessions += 1
     totals.sessionsOpen = 1
     let connection = session.connection

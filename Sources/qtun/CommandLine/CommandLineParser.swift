@@ -248,11 +248,19 @@ extension CommandLineParser {
             : "the service \(name) is opened at two addresses",
           fix: "write one address for each service, such as 8080 db=5432"))
     }
+    let dialling = dialSettings()
+    let cycle = value(of: Grammar.carrierCycle)
+    if cycle != nil, dialling.carriers != .auto {
+      complaints.append(
+        Complaint(
+          cause: "--carrier-cycle needs several kinds of carrier",
+          fix: "leave --carrier out, or make it auto"))
+    }
     guard let session else { return nil }
     return .connect(
       ConnectSettings(
-        ticket: ticket, listeners: listeners, dialling: dialSettings(), retry: retryChoice(),
-        proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
+        ticket: ticket, listeners: listeners, dialling: dialling, retry: retryChoice(),
+        cycle: cycle, proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
   }
 
   private mutating func retryChoice() -> RetryChoice? {

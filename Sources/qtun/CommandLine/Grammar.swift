@@ -86,6 +86,10 @@ extension Grammar {
   /// Another word for `--retry never`.
   static let noReconnect = Flag(
     "no-reconnect", help: "end when the session is lost, like --retry never")
+  /// Makes a session move, so that moving can be tested.
+  static let carrierCycle = Option(
+    "carrier-cycle", "DURATION", .duration(in: .milliseconds(50)...(.seconds(3_600))),
+    help: "for testing: move the session to another carrier this often")
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
@@ -184,7 +188,9 @@ extension Grammar {
         + "the command at once.",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec, retry.spec, noReconnect.spec, proxy.spec, proxyAuth.spec]
+    options: [
+      carrier.spec, retry.spec, noReconnect.spec, proxy.spec, proxyAuth.spec, carrierCycle.spec,
+    ]
       + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),

@@ -93,6 +93,8 @@ struct ConnectSettings: Equatable, Sendable {
   let dialling: DialSettings
   /// When to dial again; nil unless the user said so.
   let retry: RetryChoice?
+  /// How often to move to another carrier; nil but for tests.
+  var cycle: Duration?
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
   /// The session's settings.

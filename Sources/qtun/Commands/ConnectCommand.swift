@@ -13,7 +13,8 @@ struct ConnectCommand: Sendable {
     for listener in settings.listeners { choices.append(try listener.choice()) }
     var configuration = Link.Configuration(
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
-      session: settings.session.tunnel, carriers: settings.dialling.carriers.policy,
+      session: settings.session.tunnel,
+      carriers: settings.cycle.map { .cycling(every: $0) } ?? settings.dialling.carriers.policy,
       proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
     self.configuration = configuration

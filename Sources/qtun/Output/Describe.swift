@@ -25,6 +25,7 @@ enum Describe {
     case .carrierClosed: "the old path was closed"
     case .better: "this path is better"
     case .peerMoved: "the peer moved"
+    case .requested: "it was asked to move"
     }
   }
 
