@@ -78,7 +78,7 @@ extension ConnectionCore {
       retire()
       return
     }
-    closePacket = ClosePacket(bytes: bytes, path: destination)
+    closePacket = ClosePacket(bytes: bytes, path: destination, ecn: mark(info))
     state = .closing(until: now + closingPeriod)
     sendClose()
   }
@@ -95,7 +95,7 @@ extension ConnectionCore {
       counters.bytesSent += UInt64(bytes.count)
       _ = send(
         DatagramBatch(
-          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: .notCapable))
+          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: closePacket.ecn))
     }
     markDirty()
   }

@@ -39,7 +39,7 @@ extension ConnectionCore {
         break
       }
       budget -= count
-      let ecn = settings.usesECN ? ECN(rawValue: info.ecn) ?? .notCapable : .notCapable
+      let ecn = mark(info)
       if !batch.accepts(count, ecn: ecn, path: sendingPath.pointee.path) {
         isBlocked = !flush(&batch)
         batch.begin(ecn: ecn, path: sendingPath.pointee.path)
@@ -57,6 +57,11 @@ extension ConnectionCore {
     ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
     releaseEarlyPackets(now: now)
     return !isBlocked
+  }
+
+  /// The mark that ngtcp2 wants on a packet.
+  func mark(_ info: ngtcp2_pkt_info) -> ECN {
+    settings.usesECN ? ECN(rawValue: info.ecn) ?? .notCapable : .notCapable
   }
 
   /// Drops datagrams that are late, because the window is closed or the socket is full. It comes after
