@@ -73,6 +73,13 @@ class Tools:
         return folder / "quicgo"
 
     @property
+    def example(self) -> pathlib.Path:
+        """The library as another program uses it."""
+        program = self._build / "debug" / "qtun-example"
+        suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
+        return program
+
+    @property
     def python(self) -> pathlib.Path:
         """The Python that has aioquic."""
         program = self._build / "interop-venv" / "bin" / "python"
