@@ -58,6 +58,8 @@ def _opened(process: Process) -> int:
         raise Failure(f"'{line}' is no UDP address on loopback")
     return int(found.group(1))
 
+ATTEMPTS = 8
+
 
 def _tunnel(
     stage: Stage, service: DatagramService, *options: str
@@ -68,8 +70,19 @@ def _tunnel(
 
 
 def _ask(program: socket.socket, data: bytes) -> bytes:
-    program.send(data)
-    return program.recv(1 << 16)
+    """Asks until there is an answer, as a program over UDP has to: on a busy machine the fragments of
+    a large datagram may be late, and late ones are dropped."""
+    program.settimeout(2)
+    for _ in range(ATTEMPTS):
+        program.send(data)
+        try:
+            # An answer of another length is to an earlier question.
+            while len(answer := program.recv(1 << 16)) != len(data):
+                pass
+            return answer
+        except TimeoutError:
+            continue
+    raise Failure(f"no answer to {len(data)} bytes in {ATTEMPTS} attempts")
 
 
 @GROUP.case("every-size")
