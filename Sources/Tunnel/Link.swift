@@ -13,6 +13,7 @@ public actor Link {
   private var listeners: [LocalListener] = []
   private let endpoint: EndpointCore
   private let core: LinkCore
+  private let pings = Pings()
   private let outcome: Outcome
 
   /// The loop: everything of the link happens there.
@@ -78,6 +79,20 @@ public actor Link {
   /// Sums so far.
   public var statistics: TunnelTotals { core.statistics }
 
+  /// Sends a packet's worth of bytes through the session to the sharing side and back.
+  ///
+  /// - Returns: nil when nothing came back in time, or there is no session any more.
+  public func ping(within patience: Duration) async -> PingAnswer? {
+    guard let session = core.openSession else { return nil }
+    let loop = self.loop
+    let began = loop.now
+    let isAnswered = await withCheckedContinuation { continuation in
+      pings.send(on: session, loop: loop, patience: patience) { continuation.resume(returning: $0) }
+    }
+    guard isAnswered, let path = core.statistics.path else { return nil }
+    return PingAnswer(roundTrip: loop.now - began, path: path)
+  }
+
   /// Takes no more local connections, and returns when the flows have ended or `grace` is over.
   /// Call `close` next.
   ///
@@ -96,6 +111,7 @@ public actor Link {
   /// Ends the session; the peer is told.
   public func close() {
     closeListeners()
+    pings.abandon(on: loop)
     core.close()
   }
 

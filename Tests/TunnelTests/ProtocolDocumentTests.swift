@@ -44,7 +44,8 @@ struct ProtocolDocumentTests {
       var reader = WireReader(message.encoded)
       let type = reader.varint() ?? 0
       let name = Self.name(of: message).uppercased()
-      #expect(rows.contains { $0.starts(with: ["0x0\(type)", name]) }, "\(name)")
+      #expect(
+        rows.contains { $0.starts(with: ["0x0\(String(type, radix: 16))", name]) }, "\(name)")
     }
   }
 
@@ -147,6 +148,8 @@ struct ProtocolDocumentTests {
     case "goodbye":
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
     case "finished": return .finished
+    case "ping": return .ping(try vector.bytes("bytes"))
+    case "pong": return .pong(try vector.bytes("bytes"))
     default:
       return .unknown(type: try vector.number("type"))
     }
@@ -252,6 +255,8 @@ struct ProtocolDocumentTests {
     case .welcome: "welcome"
     case .goodbye: "goodbye"
     case .finished: "finished"
+    case .ping: "ping"
+    case .pong: "pong"
     case .unknown: "unknown"
     }
   }

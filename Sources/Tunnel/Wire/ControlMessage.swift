@@ -11,6 +11,9 @@ enum ControlMessage: Equatable {
   case goodbye(Goodbye)
   /// After GOODBYE: the sender's flows have ended, with everything passed on to its programs.
   case finished
+  /// Are you there, and does data pass? The answer repeats the bytes.
+  case ping([UInt8])
+  case pong([UInt8])
   /// A message of a later version.
   case unknown(type: UInt64)
 
@@ -57,6 +60,8 @@ enum ControlMessage: Equatable {
   static let servicesMax = 64
   static let nameMax = 255
   private static let reasonMax = 512
+  /// More than fills a packet of any path.
+  static let pingMax = 2_048
 
   var encoded: [UInt8] {
     var body = WireWriter()
@@ -83,6 +88,12 @@ enum ControlMessage: Equatable {
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
     case .finished:
       type = 4
+    case .ping(let bytes):
+      type = 9
+      body.prefixed(bytes.prefix(Self.pingMax))
+    case .pong(let bytes):
+      type = 10
+      body.prefixed(bytes.prefix(Self.pingMax))
     case .unknown(let unknown):
       type = unknown
     }
@@ -104,6 +115,8 @@ enum ControlMessage: Equatable {
         .goodbye(Goodbye(reason: String(decoding: $0, as: UTF8.self)))
       }
     case 4: message = .finished
+    case 9: message = reader.prefixed(max: Self.pingMax).map { .ping(Array($0)) }
+    case 10: message = reader.prefixed(max: Self.pingMax).map { .pong(Array($0)) }
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

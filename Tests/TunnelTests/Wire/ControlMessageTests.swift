@@ -22,6 +22,8 @@ struct ControlMessageTests {
     .goodbye(ControlMessage.Goodbye(reason: "")),
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
     .finished,
+    .ping([]),
+    .pong([UInt8](repeating: 9, count: ControlMessage.pingMax)),
     .unknown(type: 77),
   ]
 
