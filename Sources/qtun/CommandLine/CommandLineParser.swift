@@ -22,6 +22,9 @@ struct CommandLineParser {
     return try parser.parse(arguments)
   }
 
+  /// The ticket in the environment.
+  var heldTicket: String? { environment["QTUN_TICKET"] }
+
   private init(environment: Environment) {
     self.environment = environment
   }
@@ -187,6 +190,8 @@ extension CommandLineParser {
     case "share": return bindShare(command)
     case "connect": return bindConnect(command)
     case "pipe": return bindPipe(command)
+    case Grammar.ping.name: return bindPing(command)
+    case Grammar.netcheck.name: return bindNetcheck(command)
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -320,7 +325,7 @@ extension CommandLineParser {
     return HelpPage(named: isHelpOnTopic ? words[0].text : command.name) ?? .overview
   }
 
-  private mutating func sessionSettings() -> SessionSettings? {
+  mutating func sessionSettings() -> SessionSettings? {
     let keylogFile = environment["SSLKEYLOGFILE"]
     if count(Grammar.insecureKeylog) > 0, keylogFile == nil {
       complaints.append(
@@ -365,7 +370,7 @@ extension CommandLineParser {
     return settings
   }
 
-  private func count(_ flag: Flag) -> Int {
+  func count(_ flag: Flag) -> Int {
     options.count { $0.spec.long == flag.spec.long }
   }
 

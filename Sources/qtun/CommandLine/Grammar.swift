@@ -3,7 +3,8 @@ internal import Tunnel
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, punch] + ticketCommands + [keygen, version, help]
+  static let commands =
+    [share, connect, pipe, ping, netcheck, punch] + ticketCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -153,7 +154,8 @@ extension Grammar {
         + "ends at once.",
     ],
     arguments: [service.spec],
-    options: [listen.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec] + sessionOptions,
+    options: [listen.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec]
+      + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
       (

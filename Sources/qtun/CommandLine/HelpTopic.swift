@@ -56,7 +56,7 @@ enum HelpTopic: String, CaseIterable, Sendable {
 
 extension HelpTopic {
   private static let variables = [
-    ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
+    ("QTUN_TICKET", "the ticket, where `qtun connect` or `qtun ping` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
     ("QTUN_PROXY_AUTH", "the file with the proxy's password, where --proxy-auth is not given"),
