@@ -84,7 +84,7 @@ public actor Share {
   }
 
   /// Whether something accepts connections at a service's target right now: 0, or the `errno` of
-  /// trying.
+  /// trying. Always 0 for UDP, where only a program's own question could tell.
   public func probeTarget(of service: String) async -> Int32 {
     await withCheckedContinuation { continuation in
       core.probeTarget(of: service) { continuation.resume(returning: $0) }
@@ -141,6 +141,7 @@ public actor Share {
       nonisolated(unsafe) let core = ShareCore(
         endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop,
         gate: gate, services: configuration.services,
+        udpTimeout: configuration.session.udpTimeout,
         connect: { address throws(RuntimeError) in
           switch address {
           case .tcp(let address): return try TCPSocket.connect(loop: loop, to: address)
@@ -153,6 +154,10 @@ public actor Share {
             // Opened anew for each connection: a site may be put in its place by renaming.
             return FolderSocket(folder: try SharedFolder(path: path), loop: loop)
           }
+        },
+        connectDatagrams: { address throws(RuntimeError) in
+          try UDPSocket(
+            loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,

@@ -20,6 +20,7 @@ struct ProtocolDocumentTests {
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
+    case "datagram": try checkDatagram(vector)
     default: Issue.record("no such kind of vector")
     }
   }
@@ -30,7 +31,7 @@ struct ProtocolDocumentTests {
     #expect(
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
-        "frame", "go-ahead",
+        "frame", "go-ahead", "datagram",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -76,6 +77,12 @@ struct ProtocolDocumentTests {
       ("addresses in a ticket", "\(Ticket.addressesMax)"),
       ("grant", "\(Grant.bytesMax) bytes"),
       ("identities that use one grant", "\(Grant.usesMax)"),
+      ("UDP flows of a session", "\(DatagramFlows.flowsMax)"),
+      ("fragments of a datagram", "\(DatagramHeader.fragmentsMax)"),
+      (
+        "datagrams that are not whole yet",
+        "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
+      ),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))
@@ -134,12 +141,9 @@ struct ProtocolDocumentTests {
       let services = try vector.text("services").split(separator: " ").map { service in
         let parts = service.split(separator: ":", omittingEmptySubsequences: false)
         let port = try #require(UInt16(parts[1]))
-        var service = ControlMessage.Service(name: String(parts[0]), port: port)
-        if parts.count > 2 {
-          let number = try #require(UInt8(parts[2]))
-          service.kind = try #require(ControlMessage.Service.Kind(rawValue: number))
-        }
-        return service
+        let number = try #require(parts.count > 2 ? UInt8(parts[2]) : 0)
+        return ControlMessage.Service(
+          name: String(parts[0]), port: port, kind: ControlMessage.Service.Kind(number: number))
       }
       return .welcome(
         ControlMessage.Welcome(
@@ -246,6 +250,29 @@ struct ProtocolDocumentTests {
     try vector.bytes("datagram").withUnsafeBytes { datagram in
       FrameEncoder.encode(datagram) { #expect(Array($0) == bytes) }
     }
+  }
+
+  private func checkDatagram(_ vector: Vector) throws {
+    let bytes = try vector.bytes("hex")
+    let namesService = vector.fields["service"] != nil
+    let decoded = DatagramHeaderTests.decode(bytes, namesService: namesService)
+    guard vector.fields["result"] != "malformed" else {
+      #expect(decoded == nil)
+      return
+    }
+    var header = DatagramHeader(
+      flow: try vector.number("flow"), service: vector.fields["service"].flatMap { UInt64($0) },
+      fragment: nil)
+    if vector.fields["number"] != nil {
+      header.fragment = DatagramHeader.Fragment(
+        number: try vector.number("number"), index: Int(try vector.number("index")),
+        count: Int(try vector.number("count")))
+    }
+    let payload = try vector.bytes("payload")
+    #expect(decoded?.0 == header && decoded?.1 == payload)
+    var memory = [UInt8](repeating: 0, count: DatagramHeader.sizeMax)
+    let count = memory.withUnsafeMutableBytes(header.write)
+    #expect(memory.prefix(count) + payload == bytes)
   }
 
   /// Exhaustive on purpose: a new kind of message has to find its way into the samples as well.

@@ -56,4 +56,10 @@ public struct PingAnswer: Sendable {
   public var roundTrip: Duration
   /// The road that the session took when the answer came.
   public var path: SessionPath
+
+  /// An answer by its parts.
+  public init(roundTrip: Duration, path: SessionPath) {
+    self.roundTrip = roundTrip
+    self.path = path
+  }
 }

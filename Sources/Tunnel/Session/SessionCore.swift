@@ -51,6 +51,9 @@ final class SessionCore {
 
   /// Called with the bytes that the peer sends back.
   var onPong: (([UInt8]) -> Void)?
+  /// The UDP flows; set by the owner once the session is open, closed with it.
+  var datagrams: DatagramFlows?
+
   /// Decides on the session's paths, while it is open.
   private(set) var paths: PathManager?
 
@@ -162,7 +165,8 @@ final class SessionCore {
     }
     adoptControl(stream)
     let hello = ControlMessage.Hello(
-      version: Self.version, capabilities: 0, proof: proof, grant: ticket.grant?.bytes ?? [])
+      version: Self.version, capabilities: Self.capabilities, proof: proof,
+      grant: ticket.grant?.bytes ?? [])
     control?.send(.hello(hello))
   }
 
@@ -229,7 +233,7 @@ final class SessionCore {
     guard !services.isEmpty else { return refuse(.nothingInScope, after: .zero) }
     self.admission = admission
     let welcome = ControlMessage.Welcome(
-      version: Self.version, capabilities: 0, services: services)
+      version: Self.version, capabilities: Self.capabilities, services: services)
     control?.send(.welcome(welcome))
     open()
   }
@@ -263,6 +267,7 @@ final class SessionCore {
   private static let version: UInt64 = 1
   /// Bytes of answers to pings that are under way.
   private static let pongsMax = 65_536
+  private static let capabilities = ControlMessage.Capability.datagramFlows
   private static let greetingTimeout = Duration.seconds(5)
   /// Enough for an acknowledgement and its retransmissions on a bad path.
   private static let answerTimeout = Duration.seconds(2)
@@ -303,7 +308,12 @@ extension SessionCore: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
-    // No kind of flow uses datagrams yet; they may be dropped at any time.
+    // Nil, and dropped, before the greeting is over: they may overtake it.
+    datagrams?.receive(datagram)
+  }
+
+  func connectionDeliveredDatagrams(_ connection: ConnectionCore) {
+    datagrams?.flush()
   }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
@@ -316,6 +326,7 @@ extension SessionCore: ConnectionDelegate {
       paths.stop()
       registry.remove(paths)
     }
+    datagrams?.close()
     owner?.session(self, ended: error)
   }
 }

@@ -12,6 +12,11 @@ final class ShareCore {
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
   private let finder: TargetFinder
+  /// By the name of their service.
+  private let datagramTargets: [String: [SocketAddress]]
+  private let connectDatagrams: TargetDatagrams.Connect
+  private let udpTimeout: Duration
+  private let gather = DatagramGather()
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// Armed while sessions are open.
@@ -36,12 +41,15 @@ final class ShareCore {
 
   /// - Parameters:
   ///   - services: what is offered; `Service.countMax` at most, no name twice.
+  ///   - udpTimeout: how long a UDP flow may be idle.
   ///   - connect: opens a connection to one address of a target.
+  ///   - connectDatagrams: the same for UDP.
   ///   - finder: looks up what dialers name, for dynamic services.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
-    loop: any EventLoop, gate: Gate, services: [Service],
-    connect: @escaping IncomingFlow.Connect, finder: TargetFinder,
+    loop: any EventLoop, gate: Gate, services: [Service], udpTimeout: Duration,
+    connect: @escaping IncomingFlow.Connect, connectDatagrams: @escaping TargetDatagrams.Connect,
+    finder: TargetFinder,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
@@ -52,8 +60,14 @@ final class ShareCore {
     precondition(services.count <= Service.countMax)
     routes = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.route) })
     self.services = services.map(\.announcement)
+    let datagramTargets = services.compactMap { service in
+      if case .udp(let addresses) = service.target { (service.name, addresses) } else { nil }
+    }
+    self.datagramTargets = Dictionary(uniqueKeysWithValues: datagramTargets)
     self.connect = connect
     self.finder = finder
+    self.connectDatagrams = connectDatagrams
+    self.udpTimeout = udpTimeout
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
     gate.onProblem = { onEvent(.accessFileUnusable($0)) }
@@ -61,6 +75,7 @@ final class ShareCore {
 
   var statistics: TunnelTotals {
     var totals = totals
+    for admitted in sessions.values { totals.note(admitted.session.datagrams) }
     if let newest, case .open = newest.state {
       totals.connection = newest.connection.statistics
       totals.path = newest.paths.map { describe($0.activePath.path) }
@@ -82,6 +97,7 @@ final class ShareCore {
 
   /// Tries to reach the target of a service; calls `completion` once with 0 or an `errno`.
   func probeTarget(of service: String, completion: @escaping (Int32) -> Void) {
+    // A UDP server cannot be asked without saying something to it.
     guard case .addresses(let addresses)? = routes[service]?.goal else { return completion(0) }
     let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
     probe.run(completion)
@@ -138,6 +154,23 @@ final class ShareCore {
   }
 
   // MARK: Ends
+
+  /// The UDP flows of a session: each to a socket of its own, connected to the service's target.
+  private func datagramFlows(of session: SessionCore) -> DatagramFlows {
+    // In the order of this session's WELCOME, which may leave services out.
+    let targets = session.services.map { datagramTargets[$0.name] ?? [] }
+    let (gather, connect) = (gather, connectDatagrams)
+    let onEvent = self.onEvent
+    return DatagramFlows(
+      connection: session.connection, isSharing: true, timeout: udpTimeout, loop: loop,
+      gather: gather,
+      open: { [weak self] service in
+        guard self?.isDraining == false, service < UInt64(targets.count) else { return nil }
+        return TargetDatagrams(addresses: targets[Int(service)], gather: gather, connect: connect)
+      },
+      began: { onEvent(.datagramFlowOpened(number: $0)) },
+      ended: { onEvent(.datagramFlowEnded($0)) })
+  }
 
   private func flowEnded(_ session: SessionCore, _ report: FlowReport) {
     sessions[ObjectIdentifier(session)]?.flows[report.number] = nil
@@ -197,6 +230,7 @@ extension ShareCore: SessionOwner {
       session.admission?.allows(service: $0.key) == true
     }
     watch()
+    session.datagrams = datagramFlows(of: session)
     newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
@@ -252,6 +286,7 @@ extension ShareCore: SessionOwner {
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
+    totals.note(session.datagrams)
     let remote = describe(session.paths?.activePath.path ?? session.connection.currentPath).remote
     if admitted.isOpen {
       totals.sessionsOpen -= 1

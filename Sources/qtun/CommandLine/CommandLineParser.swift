@@ -337,6 +337,7 @@ extension CommandLineParser {
     var session = SessionSettings(identityFile: identityFile)
     if let congestion = value(of: Grammar.congestion) { session.congestion = congestion }
     if let idleTimeout = value(of: Grammar.idleTimeout) { session.idleTimeout = idleTimeout }
+    if let udpTimeout = value(of: Grammar.udpTimeout) { session.udpTimeout = udpTimeout }
     if count(Grammar.insecureKeylog) > 0 { session.keylogFile = keylogFile }
     return session
   }

@@ -54,6 +54,8 @@ struct SessionSettings: Equatable, Sendable {
   var congestion: CongestionControl = congestionDefault
   /// How long the peer may be silent.
   var idleTimeout: Duration = idleTimeoutDefault
+  /// How long a UDP flow may be idle.
+  var udpTimeout: Duration = udpTimeoutDefault
   /// Where to write the session's secrets; nil unless the user allowed it.
   var keylogFile: String?
 
@@ -61,6 +63,9 @@ struct SessionSettings: Equatable, Sendable {
   static let congestionDefault = CongestionControl.cubic
   /// The silence that ends a session where none is chosen.
   static let idleTimeoutDefault = Duration.seconds(60)
+  /// The silence of both sides that ends a UDP flow where none is chosen: more than the 30 s that
+  /// some NATs give one, less than what a machine that asks for names would have add up.
+  static let udpTimeoutDefault = Duration.seconds(60)
   /// From what a slow path survives to what is as good as never.
   static let idleTimeoutRange = Duration.seconds(1)...Duration.seconds(7 * 86_400)
 }

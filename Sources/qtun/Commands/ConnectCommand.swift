@@ -77,6 +77,7 @@ struct ConnectCommand: Sendable {
       writer.object { result in
         result.member("event", "listening")
         result.member("service", service.name)
+        result.member("protocol", service.address.protocolName)
         result.member("address", address)
         result.member("proxy", service.isProxy)
       }
@@ -109,6 +110,17 @@ struct ConnectCommand: Sendable {
       return try Ticket(text)
     } catch {
       throw Failure(error)
+    }
+  }
+}
+
+extension LocalAddress {
+  /// What programs speak to it, for machines.
+  fileprivate var protocolName: String {
+    switch self {
+    case .tcp: "tcp"
+    case .udp: "udp"
+    case .unix: "unix"
     }
   }
 }

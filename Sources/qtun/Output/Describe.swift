@@ -60,6 +60,15 @@ enum Describe {
     }
   }
 
+  /// How a UDP flow ended.
+  static func ending(_ ending: DatagramFlowReport.Ending) -> String {
+    switch ending {
+    case .idle: "idle"
+    case .evicted: "too many flows"
+    case .closed: "closed"
+    }
+  }
+
   /// How a flow ended that had no problem.
   static func ending(_ ending: FlowReport.Ending) -> String {
     switch ending {
@@ -97,6 +106,16 @@ extension Failure {
       self.init(
         .configuration, "the share lets nobody choose destinations",
         fix: "ask for one, as in `qtun share dynamic:example.com:443`")
+    case .wrongKind(let name, let isDatagram):
+      let service = name.isEmpty ? "the service" : "the service \(name)"
+      self.init(
+        .configuration,
+        isDatagram
+          ? "\(service) speaks UDP, which does not go there"
+          : "\(service) is none of UDP, so it cannot be opened at a UDP address",
+        fix: isDatagram
+          ? "open it at a UDP address with `qtun connect`, such as udp:127.0.0.1:5353"
+          : "leave `udp:` out")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

@@ -41,7 +41,7 @@ struct NetworkParserTests {
     }
   }
 
-  private func ping(_ words: String..., ticket: String? = nil) throws -> PingSettings? {
+  private func settings(_ words: String..., ticket: String? = nil) throws -> PingSettings? {
     var variables = ["HOME": "/home/u"]
     variables["QTUN_TICKET"] = ticket
     let action = try CommandLineParser.parse(
@@ -53,15 +53,15 @@ struct NetworkParserTests {
 
   @Test("ping takes a ticket, and ends by itself only where it is told to or waits for UDP")
   func ping() throws {
-    let plain = try ping("qtun1abc")
+    let plain = try settings("qtun1abc")
     #expect(plain?.ticket == .argument("qtun1abc") && plain?.count == nil)
-    #expect(try ping("-", "-c", "3")?.count == 3)
-    #expect(try ping("-")?.ticket == .standardInput)
-    #expect(try ping(ticket: "qtun1x")?.ticket == .environment("qtun1x"))
-    let until = try ping("qtun1abc", "--until-direct")
+    #expect(try settings("-", "-c", "3")?.count == 3)
+    #expect(try settings("-")?.ticket == .standardInput)
+    #expect(try settings(ticket: "qtun1x")?.ticket == .environment("qtun1x"))
+    let until = try settings("qtun1abc", "--until-direct")
     #expect(until?.untilDirect == true && until?.count == 30)
-    #expect(try ping("qtun1abc", "--until-direct", "-c", "5")?.count == 5)
-    #expect(throws: UsageError.self) { try ping() }
-    #expect(throws: UsageError.self) { try ping("qtun1abc", "-c", "0") }
+    #expect(try settings("qtun1abc", "--until-direct", "-c", "5")?.count == 5)
+    #expect(throws: UsageError.self) { try settings() }
+    #expect(throws: UsageError.self) { try settings("qtun1abc", "-c", "0") }
   }
 }

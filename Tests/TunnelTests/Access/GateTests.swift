@@ -46,6 +46,25 @@ struct GateTests {
     #expect(good.resetCode == nil && client.error == nil)
   }
 
+  @Test("UDP flows go to the services of the ticket, whatever else stands before them")
+  func datagramScope() throws {
+    let (dns, time) = (SimDatagramTargets.dns, SimDatagramTargets.dns.with(port: 123))
+    let scene = try Scene(
+      services: ["time"],
+      offered: [
+        Self.web, Service(name: "dns", target: .udp([dns])),
+        Service(name: "time", target: .udp([time])),
+      ])
+    let servers = [dns, time].map { DatagramProgram(network: scene.world.network, at: $0) }
+    try scene.world.open()
+    let (programs, address) = scene.world.openDatagrams("time")
+    let program = DatagramProgram(network: scene.world.network)
+    program.send([7], to: address)
+    scene.world.wait { !servers[1].received.isEmpty }
+    #expect(servers.map(\.received) == [[], [[7]]])
+    programs.close()
+  }
+
   @Test("a ticket for services that are not shared any more opens nothing")
   func scopeIsGone() throws {
     let scene = try Scene(services: ["old"])
@@ -323,7 +342,7 @@ extension GateTests {
 
     init(
       expiresIn seconds: UInt64? = nil, uses: UInt64 = 0, services: [String] = [],
-      isListed: Bool = true
+      isListed: Bool = true, offered: [Service] = [GateTests.web, GateTests.spare]
     ) throws {
       folder = try TemporaryFolder()
       try folder.write([], to: "identity", mode: 0o600)
@@ -339,7 +358,7 @@ extension GateTests {
         addresses: []
       ).restricted(to: grant)
       world = try TunnelWorld {
-        $0.services = [GateTests.web, GateTests.spare]
+        $0.services = offered
         $0.access.tickets = file
         $0.grant = grant
       }

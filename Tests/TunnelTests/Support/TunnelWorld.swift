@@ -14,13 +14,15 @@ final class TunnelWorld {
   static let startTime: UInt64 = 1_800_000_000
   static let sharePort: UInt16 = 4_433
   static let sessionSettings = SessionSettings(
-    idleTimeout: .seconds(30), congestionControl: .cubic, allowsKeyLog: false)
+    idleTimeout: .seconds(30), udpTimeout: .seconds(60), congestionControl: .cubic,
+    allowsKeyLog: false)
 
   let loop = SimLoop()
   let network: SimNetwork
   let targets: SimTargets
   /// What the sharing side's resolver knows.
   let names: SimNames
+  let datagramTargets: SimDatagramTargets
   let share: ShareCore
   let link: LinkCore
   let shareEndpoint: EndpointCore
@@ -54,6 +56,7 @@ final class TunnelWorld {
     /// Bytes that a local connection buffers in each direction.
     var capacity = 65_536
     var carriers = CarrierPolicy.automatic
+    var udpTimeout = Duration.seconds(60)
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
   }
@@ -71,6 +74,8 @@ final class TunnelWorld {
     targets = SimTargets(loop: loop)
     names = SimNames(loop: loop)
     targets.capacity = options.capacity
+    let datagramTargets = SimDatagramTargets(network: network)
+    self.datagramTargets = datagramTargets
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
     linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
     shareEndpoint.add(network.bind(Self.shareAddress))
@@ -84,7 +89,8 @@ final class TunnelWorld {
       gate: Gate(
         root: Self.capability, rules: options.access,
         wallClock: { [loop] in Self.startTime + UInt64(loop.elapsed.components.seconds) }),
-      services: options.services, connect: targets.connect, finder: names.finder,
+      services: options.services, udpTimeout: options.udpTimeout, connect: targets.connect,
+      connectDatagrams: datagramTargets.connect, finder: names.finder,
       onEvent: shareJournal.note)
     var ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
@@ -97,7 +103,7 @@ final class TunnelWorld {
       endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
-      policy: options.carriers, onEvent: linkJournal.note,
+      policy: options.carriers, udpTimeout: options.udpTimeout, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
   }
