@@ -15,6 +15,7 @@ public actor Link {
   private let core: LinkCore
   /// Nil where a sandbox allows none: changes are then noticed by probes.
   private let watcher: SystemWatcher?
+  private let pings = Pings()
   private let outcome: Outcome
 
   /// The loop: everything of the link happens there.
@@ -97,6 +98,20 @@ public actor Link {
   /// Sums so far.
   public var statistics: TunnelTotals { core.statistics }
 
+  /// Sends a packet's worth of bytes through the session to the sharing side and back.
+  ///
+  /// - Returns: nil when nothing came back in time, or there is no session any more.
+  public func ping(within patience: Duration) async -> PingAnswer? {
+    guard let session = core.openSession else { return nil }
+    let loop = self.loop
+    let began = loop.now
+    let isAnswered = await withCheckedContinuation { continuation in
+      pings.send(on: session, loop: loop, patience: patience) { continuation.resume(returning: $0) }
+    }
+    guard isAnswered, let path = core.statistics.path else { return nil }
+    return PingAnswer(roundTrip: loop.now - began, path: path)
+  }
+
   /// Takes no more local connections, and returns when the flows have ended or `grace` is over.
   /// Call `close` next.
   ///
@@ -116,6 +131,7 @@ public actor Link {
   public func close() {
     closeListeners()
     watcher?.close()
+    pings.abandon(on: loop)
     core.close()
   }
 

@@ -24,6 +24,8 @@ enum ExitCode: Int32, CaseIterable, Sendable {
   case identityMismatch = 8
   /// A pipe was cut off before both directions had ended.
   case incomplete = 9
+  /// `qtun ping --until-direct` saw no direct path.
+  case notDirect = 10
   /// A second signal, SIGHUP, cut the draining short.
   case forcedByHangup = 129
   /// A second signal, SIGINT, cut the draining short.
@@ -44,6 +46,7 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .targetRefused: "target-refused"
     case .identityMismatch: "identity-mismatch"
     case .incomplete: "incomplete"
+    case .notDirect: "not-direct"
     case .forcedByHangup: "forced-hangup"
     case .forcedByInterrupt: "forced-interrupt"
     case .forcedByTerminate: "forced-terminate"
@@ -58,11 +61,12 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .usage: "the command line is wrong; nothing was started"
     case .configuration: "a file, a ticket or an environment variable is wrong"
     case .refused: "the peer refused: a wrong, revoked, expired or used-up ticket, or our identity"
-    case .unreachable: "the peer could not be reached"
+    case .unreachable: "the peer could not be reached, or no server answered"
     case .cannotBind: "a local address is in use, not permitted or not on this machine"
     case .targetRefused: "nothing accepts connections at the shared service"
     case .identityMismatch: "the peer proved another identity than the ticket names"
     case .incomplete: "a pipe was cut off before both directions had ended"
+    case .notDirect: "`qtun ping --until-direct` had no answer directly over UDP"
     case .forcedByHangup: "ended by SIGHUP before draining was complete"
     case .forcedByInterrupt: "ended by SIGINT (Ctrl-C twice) before draining was complete"
     case .forcedByTerminate: "ended by SIGTERM before draining was complete"

@@ -26,7 +26,7 @@ actor LoopRun {
   /// Why a command that waits goes on.
   enum Wakeup: Sendable {
     case signal(StopSignal)
-    /// The attempt to open a session succeeded or failed.
+    /// What the command waits for has come or failed: a session, a measurement.
     case dialled
     /// The session is gone.
     case over(TunnelError)

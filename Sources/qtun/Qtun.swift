@@ -70,6 +70,15 @@ enum Qtun {
       return try LoopRun.run(settings, console: console) { run throws(Failure) in
         try await command.run(run)
       }
+    case .ping(let ping):
+      let command = try PingCommand(settings: ping, global: settings, console: console)
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await command.run(run)
+      }
+    case .netcheck(let netcheck):
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await NetcheckCommand(settings: netcheck).run(run)
+      }
     case .connect(let connect):
       let command = try ConnectCommand(settings: connect, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in

@@ -49,7 +49,8 @@ struct ProtocolDocumentTests {
       var reader = WireReader(message.encoded)
       let type = reader.varint() ?? 0
       let name = Self.name(of: message).uppercased()
-      #expect(rows.contains { $0.starts(with: ["0x0\(type)", name]) }, "\(name)")
+      #expect(
+        rows.contains { $0.starts(with: ["0x0\(String(type, radix: 16))", name]) }, "\(name)")
     }
   }
 
@@ -157,6 +158,8 @@ struct ProtocolDocumentTests {
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
     case "finished": return .finished
     case "lost": return .lost(SessionID(number: try vector.number("session")))
+    case "ping": return .ping(try vector.bytes("bytes"))
+    case "pong": return .pong(try vector.bytes("bytes"))
     default:
       return .unknown(type: try vector.number("type"))
     }
@@ -306,6 +309,8 @@ struct ProtocolDocumentTests {
     case .goodbye: "goodbye"
     case .finished: "finished"
     case .lost: "lost"
+    case .ping: "ping"
+    case .pong: "pong"
     case .unknown: "unknown"
     }
   }

@@ -17,7 +17,7 @@ from harness.suite import Skip, require
 
 GROUP = Group("surface")
 COMMANDS = [
-    "share", "connect", "punch", "ticket make", "ticket show", "ticket list", "ticket revoke",
+    "share", "connect", "ping", "netcheck", "punch", "ticket make", "ticket show", "ticket list", "ticket revoke",
     "keygen", "version", "help",
 ]
 TOPICS = ["commands", "tickets", "exit-codes", "environment", "security"]

@@ -29,10 +29,22 @@ public struct NATProbe {
     public var destination: SocketAddress
   }
 
+  /// What came of asking a server for the main socket's address.
+  public struct Sighting: Equatable, Sendable {
+    /// Whom we asked.
+    public var server: SocketAddress
+    /// What it saw; nil as long as there is no answer.
+    public var mapped: SocketAddress?
+    /// From the first request to the answer: with losses, more than the path's own.
+    public var roundTrip: Duration?
+  }
+
   private struct Question {
     let purpose: Purpose
+    let asked: Instant
     var transaction: STUNTransaction
     var outcome: STUNTransaction.Outcome?
+    var roundTrip: Duration?
 
     var timeout: Instant? { transaction.timeout }
     var mapped: SocketAddress? {
@@ -98,6 +110,13 @@ extension NATProbe {
     }
   }
 
+  /// Asks one more server, if there is room for it and it is a new one.
+  public mutating func add(_ server: SocketAddress, now: Instant) {
+    guard !isAsked(server), sightings.count < Self.serversMax else { return }
+    ask(server, .mapping, now: now)
+    handleTimeout(now: now)
+  }
+
   /// Takes a datagram that may be STUN; false if it is none of ours.
   public mutating func receive(
     _ bytes: [UInt8], from source: SocketAddress, onSpare: Bool, now: Instant
@@ -109,11 +128,19 @@ extension NATProbe {
         let outcome = questions[index].transaction.receive(message, from: source)
       else { continue }
       questions[index].outcome = outcome
+      questions[index].roundTrip = now - questions[index].asked
       askMore(after: questions[index], now: now)
       handleTimeout(now: now)
       return true
     }
     return false
+  }
+
+  /// Everyone who was asked for the main socket's address, in order.
+  public var sightings: [Sighting] {
+    questions.filter { $0.purpose == .mapping }.map {
+      Sighting(server: $0.transaction.server, mapped: $0.mapped, roundTrip: $0.roundTrip)
+    }
   }
 
   /// The address at which a server saw the main socket, newest last, without repetitions.
@@ -148,7 +175,7 @@ extension NATProbe {
     guard questions.count < Self.questionsMax, server.isUsable else { return }
     questions.append(
       Question(
-        purpose: purpose,
+        purpose: purpose, asked: now,
         transaction: STUNTransaction(
           server: server, changing: changing, now: now, using: &random)))
   }

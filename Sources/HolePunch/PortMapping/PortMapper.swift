@@ -29,6 +29,13 @@ public struct PortMapper {
     public var by: NATReport.PortMappingProtocol
     /// When the gateway forgets it.
     public var expires: Instant
+
+    /// A mapping by its parts.
+    public init(outside: SocketAddress, by: NATReport.PortMappingProtocol, expires: Instant) {
+      self.outside = outside
+      self.by = by
+      self.expires = expires
+    }
   }
 
   /// What the mapper wants done, and what it has to say.

@@ -16,6 +16,9 @@ final class ControlChannel: StreamDelegate {
   /// The peer has received everything that was sent.
   var isAcknowledged: Bool { stream.unacknowledgedCount == 0 }
 
+  /// Bytes that wait for the peer's acknowledgement.
+  var unacknowledgedCount: Int { stream.unacknowledgedCount }
+
   func send(_ message: ControlMessage) {
     // Fails only when the connection or the stream is gone, which its owner hears by itself.
     try? stream.write(message.encoded)

@@ -54,6 +54,8 @@ final class SessionCore {
   /// What the sharing side offers; known to the dialing side once open.
   private(set) var services: [ControlMessage.Service]
 
+  /// Called with the bytes that the peer sends back.
+  var onPong: (([UInt8]) -> Void)?
   /// The UDP flows; set by the owner once the session is open, closed with it.
   var datagrams: DatagramFlows?
 
@@ -203,9 +205,22 @@ final class SessionCore {
       peerFinished = true
       owner?.sessionFinished(self)
     case (.lost(let number), .open) where isSharing: owner?.session(self, lost: number)
+    case (.ping(let bytes), .open): answerPing(bytes)
+    case (.pong(let bytes), .open): onPong?(bytes)
     case (.unknown, _), (_, .refused), (_, .ended): break
     default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
     }
+  }
+
+  /// Asks the peer to send these bytes back, which it tells by `onPong`.
+  func ping(_ bytes: [UInt8]) {
+    if case .open = state { control?.send(.ping(bytes)) }
+  }
+
+  private func answerPing(_ bytes: [UInt8]) {
+    // Whoever asks without taking the answers gets none, and fills no memory.
+    guard let control, control.unacknowledgedCount < Self.pongsMax else { return }
+    control.send(.pong(bytes))
   }
 
   private func judge(_ hello: ControlMessage.Hello) {
@@ -270,6 +285,8 @@ final class SessionCore {
   }
 
   private static let version: UInt64 = 1
+  /// Bytes of answers to pings that are under way.
+  private static let pongsMax = 65_536
   private static let capabilities = ControlMessage.Capability.datagramFlows
   private static let greetingTimeout = Duration.seconds(5)
   /// Enough for an acknowledgement and its retransmissions on a bad path.

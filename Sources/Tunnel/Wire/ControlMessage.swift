@@ -13,6 +13,9 @@ enum ControlMessage: Equatable {
   case finished
   /// The client lost an earlier session of its own, with this number: the server need not keep it.
   case lost(SessionID)
+  /// Are you there, and does data pass? The answer repeats the bytes.
+  case ping([UInt8])
+  case pong([UInt8])
   /// A message of a later version.
   case unknown(type: UInt64)
 
@@ -68,6 +71,8 @@ enum ControlMessage: Equatable {
   static let servicesMax = 64
   static let nameMax = 255
   private static let reasonMax = 512
+  /// More than fills a packet of any path.
+  static let pingMax = 2_048
 
   var encoded: [UInt8] {
     var body = WireWriter()
@@ -97,6 +102,12 @@ enum ControlMessage: Equatable {
     case .lost(let session):
       type = 8
       body.uint64(session.number)
+    case .ping(let bytes):
+      type = 9
+      body.prefixed(bytes.prefix(Self.pingMax))
+    case .pong(let bytes):
+      type = 10
+      body.prefixed(bytes.prefix(Self.pingMax))
     case .unknown(let unknown):
       type = unknown
     }
@@ -119,6 +130,8 @@ enum ControlMessage: Equatable {
       }
     case 4: message = .finished
     case 8: message = reader.uint64().map { .lost(SessionID(number: $0)) }
+    case 9: message = reader.prefixed(max: Self.pingMax).map { .ping(Array($0)) }
+    case 10: message = reader.prefixed(max: Self.pingMax).map { .pong(Array($0)) }
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

@@ -22,6 +22,9 @@ struct CommandLineParser {
     return try parser.parse(arguments)
   }
 
+  /// The ticket in the environment.
+  var heldTicket: String? { environment["QTUN_TICKET"] }
+
   private init(environment: Environment) {
     self.environment = environment
   }
@@ -190,6 +193,8 @@ extension CommandLineParser {
     case "status":
       checkArguments(command.arguments, of: command)
       return .status
+    case Grammar.ping.name: return bindPing(command)
+    case Grammar.netcheck.name: return bindNetcheck(command)
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -342,7 +347,7 @@ extension CommandLineParser {
     return HelpPage(named: isHelpOnTopic ? words[0].text : command.name) ?? .overview
   }
 
-  private mutating func dialSettings() -> DialSettings {
+  mutating func dialSettings() -> DialSettings {
     var settings = DialSettings(carriers: value(of: Grammar.carrier) ?? .auto)
     let word = options.last { $0.spec.long == Grammar.proxy.spec.long }?.value
     do throws(ValueProblem) {
@@ -359,7 +364,7 @@ extension CommandLineParser {
     return settings
   }
 
-  private mutating func sessionSettings() -> SessionSettings? {
+  mutating func sessionSettings() -> SessionSettings? {
     let keylogFile = environment["SSLKEYLOGFILE"]
     if count(Grammar.insecureKeylog) > 0, keylogFile == nil {
       complaints.append(
@@ -405,7 +410,7 @@ extension CommandLineParser {
     return settings
   }
 
-  private func count(_ flag: Flag) -> Int {
+  func count(_ flag: Flag) -> Int {
     options.count { $0.spec.long == flag.spec.long }
   }
 

@@ -4,7 +4,9 @@ internal import Tunnel
 enum Grammar {
   /// Every command, in the order of the help page.
   static let commands =
-    [share, connect, pipe, punch, status] + ticketCommands + [keygen, version, help]
+    [share, connect, pipe, ping, netcheck, punch, status] + ticketCommands + [
+      keygen, version, help,
+    ]
 
   /// The options that every command takes.
   static let globalOptions = [

@@ -56,7 +56,7 @@ enum HelpTopic: String, CaseIterable, Sendable {
 
 extension HelpTopic {
   private static let variables = [
-    ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
+    ("QTUN_TICKET", "the ticket, where `qtun connect` or `qtun ping` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("HTTPS_PROXY, https_proxy", "the HTTP proxy, where --proxy is not given"),
     ("NO_PROXY, no_proxy", "addresses and ranges that HTTPS_PROXY does not hold for"),

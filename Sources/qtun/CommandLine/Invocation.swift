@@ -15,6 +15,10 @@ struct Invocation: Equatable, Sendable {
     case connect(ConnectSettings)
     /// Join standard input and output to a peer's.
     case pipe(PipeSettings)
+    /// See how a share is reached.
+    case ping(PingSettings)
+    /// Measure this network.
+    case netcheck(NetcheckSettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
     /// Make, show, list or revoke tickets.

@@ -69,10 +69,10 @@ struct JSONWriter {
     if let value, value.isFinite { literal("\(value)") } else { literal("null") }
   }
 
-  /// Writes a member that is true or false.
-  mutating func member(_ name: String, _ value: Bool) {
+  /// Writes a member that is true, false or null.
+  mutating func member(_ name: String, _ value: Bool?) {
     key(name)
-    literal(value ? "true" : "false")
+    literal(value.map { $0 ? "true" : "false" } ?? "null")
   }
 
   /// Writes a string as the next element of an array.

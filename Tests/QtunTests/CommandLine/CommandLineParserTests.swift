@@ -291,7 +291,9 @@ struct CommandLineParserTests {
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
       (
-        "bogus", "choose one of share, connect, pipe, punch, status, ticket, keygen, version, help"
+        "bogus",
+        "choose one of share, connect, pipe, ping, netcheck, punch, status, ticket, keygen, version, "
+          + "help"
       ),
     ])
   func notACommand(line: String, fix: String) {

@@ -52,6 +52,10 @@ struct HelpPageTests {
           qtun pipe [TICKET|-] [options]
                                       join standard input and output to those of another
                                       machine
+          qtun ping [TICKET|-] [options]
+                                      see how a share is reached, and how fast it
+                                      answers
+          qtun netcheck [options]     tell what this network allows, and what to change
           qtun punch [options]        open a hole between two NATs, as netpunch does and
                                       with it
           qtun status                 tell how your tunnels are doing

@@ -25,6 +25,8 @@ struct ControlMessageTests {
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
     .finished,
     .lost(SessionID(number: 0x0102_0304_0506_0708)),
+    .ping([]),
+    .pong([UInt8](repeating: 9, count: ControlMessage.pingMax)),
     .unknown(type: 77),
   ]
 
