@@ -8,6 +8,8 @@ public import QuicTransport
 public actor Link {
   /// What was opened, in the order of the configuration or of the share.
   public var services: [OpenedService] { listeners.map(\.service) }
+  /// Where the sharing side listens for us, in the order of the configuration.
+  public var remoteAddresses: [SocketAddress] { core.remoteListeners?.addresses ?? [] }
 
   private let loop: EpollLoop
   private var listeners: [LocalListener] = []
@@ -34,6 +36,8 @@ public actor Link {
     public var carriers: CarrierPolicy
     /// What programs must show to the proxies that are opened; nil lets all of this machine in.
     public var proxyCredentials: ProxyCredentials?
+    /// Where the sharing side shall listen for us; 64 at most.
+    public var remoteListeners: [RemoteListener] = []
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
@@ -52,15 +56,18 @@ public actor Link {
   ///
   /// - Parameter onEvent: called on the loop.
   /// - Throws: `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
-  ///   `.unknownService`, `.wrongKind`, `.cannotListen`, `.cannotBind`, `.configuration`.
+  ///   `.unknownService`, `.wrongKind`, `.remoteListenRefused`, `.cannotListen`, `.cannotBind`,
+  ///   `.configuration`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (TunnelEvent) -> Void
   ) async throws(TunnelError) -> Link {
     let link = try await Opener(loop: loop).open(configuration, onEvent: onEvent)
     do throws(TunnelError) {
+      try await link.wish(configuration.remoteListeners, onEvent: onEvent)
       if let error = await link.waitUntilOpen() { throw error }
       try await link.listen(configuration.opening, credentials: configuration.proxyCredentials)
+      try await link.waitForRemoteListeners()
       return link
     } catch {
       await link.close()
@@ -73,6 +80,12 @@ public actor Link {
     get async {
       await withCheckedContinuation { outcome.whenOver($0) }
     }
+  }
+
+  /// The sharing side shall not listen for us any more at one of `remoteAddresses`; flows that are open
+  /// go on.
+  public func stopListening(at remoteAddress: SocketAddress) {
+    core.remoteListeners?.remove(remoteAddress)
   }
 
   /// Sums so far.
@@ -110,13 +123,13 @@ public actor Link {
   private func listen(
     _ opening: Opening, credentials: ProxyCredentials?
   ) throws(TunnelError) {
-    if case .streams(let input, let output, let destination) = opening {
+    if case .streams(let input, let output, let destination, let name) = opening {
       let wish: FlowWish
       if let destination {
         let service = try Opening.dynamicService(nil, among: core.services)
         wish = FlowWish(header: FlowHeader(service: service.name, destination: destination))
       } else {
-        wish = .service(try Opening.soleStreamService(among: core.services))
+        wish = .service(try Opening.streamService(name, among: core.services))
       }
       do throws(RuntimeError) {
         let socket = try StandardStreams(loop: loop, input: input, output: output)
@@ -130,6 +143,25 @@ public actor Link {
       listeners.append(
         try LocalListener.open(planned, credentials: credentials, loop: loop, core: core))
     }
+  }
+
+  private func wish(
+    _ remote: [RemoteListener], onEvent: @escaping @Sendable (TunnelEvent) -> Void
+  ) throws(TunnelError) {
+    guard !remote.isEmpty else { return }
+    guard remote.count <= RemoteListener.countMax else {
+      throw .configuration(
+        "the sharing side listens at \(RemoteListener.countMax) addresses at most")
+    }
+    core.remoteListeners = RemoteListeners(remote, loop: loop, onEvent: onEvent)
+  }
+
+  private func waitForRemoteListeners() async throws(TunnelError) {
+    guard let remote = core.remoteListeners else { return }
+    let error = await withCheckedContinuation { continuation in
+      remote.whenSettled { continuation.resume(returning: $0) }
+    }
+    if let error { throw error }
   }
 
   private func closeListeners() {

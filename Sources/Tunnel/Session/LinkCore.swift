@@ -25,7 +25,9 @@ final class LinkCore {
   private var nextAttempt = 0
   private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
-  private var flows: [Int64: OutgoingFlow] = [:]
+  private var flows: [Int64: any Flow] = [:]
+  /// What the sharing side is asked to listen for; set before `start`, if at all.
+  var remoteListeners: RemoteListeners?
   /// Accepted before the session was open, or while the peer allows no more flows.
   private var waiting: [(socket: any StreamSocket, wish: FlowWish)] = []
   private var totals = TunnelTotals()
@@ -209,6 +211,7 @@ final class LinkCore {
   private func end(_ error: TunnelError) {
     if case .over = state { return }
     state = .over
+    remoteListeners?.stop(error)
     if let dialTimer { loop.cancel(dialTimer) }
     discardWaiting()
     over(error)
@@ -232,11 +235,7 @@ final class LinkCore {
           self?.flowEnded(report)
         }
         waiting.removeFirst()
-        totals.flows += 1
-        totals.flowsOpen += 1
-        flows[flow.number] = flow
-        onEvent(.flowOpened(number: flow.number))
-        flow.start()
+        begin(flow)
       } catch {
         // The peer's limit: `sessionAllowsFlows` tells when there is room again.
         if error == .limitReached { return }
@@ -244,6 +243,15 @@ final class LinkCore {
         socket.close(resetting: true)
       }
     }
+  }
+
+  private func begin(_ flow: any Flow) {
+    totals.flows += 1
+    totals.flowsOpen += 1
+    flows[flow.number] = flow
+    onEvent(.flowOpened(number: flow.number))
+    // Only the peer's own come as late as that.
+    if isDraining { flow.abort(code: TunnelCode.sessionEnding) } else { flow.start() }
   }
 
   private func flowEnded(_ report: FlowReport) {
@@ -297,11 +305,25 @@ extension LinkCore: SessionOwner {
       .sessionOpened(
         peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
+    remoteListeners?.ask(session)
     opened()
     openWaiting()
   }
 
-  func session(_ session: SessionCore, opened stream: StreamCore) {}
+  /// A program connected to one of our listeners at the sharing side.
+  func session(_ session: SessionCore, opened stream: StreamCore) {
+    guard let remoteListeners else { return }
+    let path = session.connection.currentPath
+    begin(
+      IncomingFlow(
+        stream: stream, router: remoteListeners.router,
+        origin: ProxyProtocol.Origin(
+          source: describe(path).remote, destination: path.local, identity: nil),
+        loop: loop, connect: remoteListeners.connect, finder: nil
+      ) { [weak self] report in
+        self?.flowEnded(report)
+      })
+  }
 
   func session(_ session: SessionCore, saidGoodbye reason: String) {
     onEvent(.peerDraining(reason: reason))

@@ -116,6 +116,11 @@ extension Failure {
         fix: isDatagram
           ? "open it at a UDP address with `qtun connect`, such as udp:127.0.0.1:5353"
           : "leave `udp:` out")
+    case .remoteListenRefused(let address, let status):
+      self.init(
+        .refused,
+        "the sharing side does not listen at \(address): \(Describe.refusal(status))",
+        fix: Describe.fix(status, for: address))
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(
