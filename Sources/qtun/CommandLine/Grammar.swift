@@ -3,7 +3,8 @@ internal import Tunnel
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, punch] + ticketCommands + [keygen, version, help]
+  static let commands =
+    [share, connect, to, pipe, punch] + ticketCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -106,7 +107,7 @@ extension Grammar {
     "force", short: "f", help: "overwrite a file that exists; its key cannot be brought back")
 
   /// What `share` and `connect` have in common.
-  private static let sessionOptions = [
+  static let sessionOptions = [
     identity.spec, congestion.spec, idleTimeout.spec, insecureKeylog.spec,
   ]
 }
@@ -116,7 +117,7 @@ extension Grammar {
 extension Grammar {
   /// A service to offer.
   static let service = Argument(
-    "SERVICE", .namedPlace(.service), isRepeatable: true,
+    "SERVICE", .namedPlaces(.service), isRepeatable: true,
     help: "what to offer: a TCP service as [HOST:]PORT, where HOST is localhost if it is left "
       + "out; a UDP service as udp:[HOST:]PORT; a Unix socket as unix:PATH; the files of a folder, "
       + "over HTTP, as dir:PATH; or what the other side may choose itself, as dynamic:RULES (`qtun "
@@ -133,7 +134,7 @@ extension Grammar {
       + "first line of standard input for it")
   /// The address to open.
   static let localAddress = Argument(
-    "LISTEN", .namedPlace(.localListener), isOptional: true, isRepeatable: true,
+    "LISTEN", .namedPlaces(.localListener), isOptional: true, isRepeatable: true,
     help: "the address to open a service at, as [ADDR:]PORT, where ADDR is 127.0.0.1 if it is "
       + "left out and port 0 takes a free one, or as unix:PATH; a UDP service is opened at the UDP "
       + "port. NAME= in front says which service. Without any, all are opened at 127.0.0.1, at the "
@@ -160,7 +161,8 @@ extension Grammar {
     ],
     arguments: [service.spec],
     options: [
-      listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec,
+      listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
+      uses.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),

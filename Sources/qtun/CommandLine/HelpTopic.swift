@@ -56,9 +56,9 @@ enum HelpTopic: String, CaseIterable, Sendable {
 
 extension HelpTopic {
   private static let variables = [
-    ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
+    ("QTUN_TICKET", "the ticket, where `qtun connect` or `qtun to` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
-    ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
+    ("XDG_CONFIG_HOME, HOME", "where the key file is otherwise, and saved tickets are"),
     ("QTUN_PROXY_AUTH", "the file with the proxy's password, where --proxy-auth is not given"),
     ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
     ("QTUN_PUNCH_FD", "set, not read: the socket that `qtun punch -handover` leaves its program"),

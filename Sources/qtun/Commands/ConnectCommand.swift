@@ -4,6 +4,8 @@ internal import Tunnel
 /// `qtun connect`: opens shared services on local addresses until it is told to stop.
 struct ConnectCommand: Sendable {
   private let configuration: Link.Configuration
+  /// The forwards of `qtun to`, which it opens by other words; nil for services.
+  private let plan: ForwardPlan?
 
   /// Reads the ticket and the identity, before anything is started.
   init(settings: ConnectSettings, global: GlobalSettings, console: Console) throws(Failure) {
@@ -16,10 +18,17 @@ struct ConnectCommand: Sendable {
       session: settings.session.tunnel, carriers: settings.carriers.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
     self.configuration = configuration
+    plan = nil
+  }
+
+  /// For `qtun to`.
+  init(configuration: Link.Configuration, plan: ForwardPlan) {
+    self.configuration = configuration
+    self.plan = plan
   }
 
   /// Reads `USER:PASSWORD` from the first line of a file.
-  private static func readCredentials(_ path: String) throws(Failure) -> ProxyCredentials {
+  static func readCredentials(_ path: String) throws(Failure) -> ProxyCredentials {
     let line: String
     do throws(SecretLineError) {
       line = try SecretLine.read(path: path)
@@ -39,7 +48,13 @@ struct ConnectCommand: Sendable {
       try await run.summarize(TunnelTotals())
       return .ok
     }
-    try announce(await link.services, run)
+    let services = await link.services
+    for service in services { warnIfOpenProxy(service, run) }
+    if let plan {
+      try plan.announce(services, await link.remoteAddresses, run.settings)
+    } else {
+      try announce(services, run)
+    }
     await run.showStatus { await link.statistics }
     Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
     var lost: TunnelError?
@@ -61,7 +76,6 @@ struct ConnectCommand: Sendable {
   private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
     for service in services {
       let address = service.address.description
-      warnIfOpenProxy(service, run)
       // `-` is no name, and keeps the columns for awk(1) and the like.
       let name = service.name.isEmpty ? "-" : service.name
       if services.count > 1 || !service.name.isEmpty {
@@ -105,6 +119,7 @@ struct ConnectCommand: Sendable {
       ProcessArguments.hide(word)
     case .environment(let word): text = word
     case .standardInput: text = try TicketInput.readLine()
+    case .saved(let name, let folder): return try PeerBook(folder: folder).ticket(named: name)
     }
     do throws(TicketError) {
       return try Ticket(text)
