@@ -96,7 +96,9 @@ extension Failure {
         name.isEmpty
           ? "the share has several services and none without a name; it has \(list)"
           : "the share has no service \(name); it has \(list)",
-        fix: "write one of these names, such as \(first)=8080, or none to open all of them")
+        fix:
+          "write one of these names, such as \(first)=8080 (`qtun to` takes -L 8080:\(first)), or "
+          + "none to open all of them")
     case .notDynamic(let name):
       self.init(
         .configuration,
