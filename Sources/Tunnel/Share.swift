@@ -18,6 +18,8 @@ public actor Share {
   /// The same port as `localAddress`, for peers that UDP does not reach.
   private let listener: TCPListener
   private let core: ShareCore
+  /// Nil where a sandbox allows none: changes are then noticed by probes.
+  private let watcher: SystemWatcher?
 
   /// The loop: everything of the share happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -44,6 +46,14 @@ public actor Share {
     /// How sessions behave.
     public var session: SessionSettings
 
+    /// A free port of every address and a ticket of its own, so that a new start takes a new ticket.
+    /// Change what should be different.
+    public static func standard(identity: Identity, services: [Service]) -> Configuration {
+      Configuration(
+        identity: identity, services: services, listenAddress: .any,
+        capability: Ticket.makeCapability(), access: .ticketAlone, session: .standard)
+    }
+
     /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, services: [Service], listenAddress: SocketAddress,
@@ -58,15 +68,18 @@ public actor Share {
     }
   }
 
-  /// Listens and returns at once; sessions are reported by `onEvent`, on the loop.
+  /// Listens and returns at once; sessions are reported by `onEvent`, on the loop. It may be left out.
   ///
   /// - Throws: `.cannotBind`, `.configuration`, `.accessFile`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
-    onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    onEvent: @escaping @Sendable (TunnelEvent) -> Void = { _ in }
   ) async throws(TunnelError) -> Share {
     try await Opener(loop: loop).open(configuration, onEvent: onEvent)
   }
+
+  /// What it is doing right now. Bounded, and cheap enough for several times a second.
+  public var report: TunnelReport { core.report }
 
   /// Sums so far.
   public var statistics: TunnelTotals { core.statistics }
@@ -97,13 +110,15 @@ public actor Share {
   /// Ends every session; peers are told.
   public func close() {
     listener.close()
+    watcher?.close()
     core.close()
   }
 
   private init(
     loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, listener: TCPListener,
-    core: ShareCore
+    core: ShareCore, watcher: SystemWatcher?
   ) {
+    self.watcher = watcher
     self.loop = loop
     self.listener = listener
     self.ticket = ticket
@@ -163,9 +178,12 @@ public actor Share {
             loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
+      nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in
+        core?.lookAgain()
+      }
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
-        core: core)
+        core: core, watcher: watcher)
     }
 
     private static func finder(loop: EpollLoop) -> TargetFinder {

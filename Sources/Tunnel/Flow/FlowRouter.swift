@@ -9,9 +9,9 @@ enum FlowRouter {
 
   /// What the first bytes of a stream say.
   enum Decision {
-    /// To this route; `road` is between the program at the far end and the listener there, where that
+    /// To this route, by this name; `road` is between the program at the far end and the listener there, where that
     /// is known. The header took so many bytes.
-    case route(ServiceRoute, Destination?, road: NetworkPath?, count: Int)
+    case route(ServiceRoute, Destination?, name: String, road: NetworkPath?, count: Int)
     case needsMore
     /// Nowhere; the peer hears this code.
     case refused(UInt64)
@@ -26,7 +26,7 @@ enum FlowRouter {
       case .malformed: return .refused(TunnelCode.malformedHeader)
       case .header(let header, let count):
         guard let route = services[header.service] else { return .refused(unknownCode) }
-        return .route(route, header.destination, road: nil, count: count)
+        return .route(route, header.destination, name: header.service, road: nil, count: count)
       }
     case .listeners(let find):
       switch ReverseHeader.decode(bytes) {
@@ -37,7 +37,7 @@ enum FlowRouter {
           return .refused(TunnelCode.unknownListener)
         }
         let road = NetworkPath(local: address, remote: header.source)
-        return .route(route, nil, road: road, count: count)
+        return .route(route, nil, name: address.description, road: road, count: count)
       }
     }
   }

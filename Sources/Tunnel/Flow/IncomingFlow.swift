@@ -23,6 +23,9 @@ final class IncomingFlow {
   private var state = State.readingHeader
   /// The first bytes of a header that is not complete.
   private var headerStart: [UInt8] = []
+  /// What the header asks for.
+  private var service: String?
+  private let openedAt: Instant
   private var timer: LoopTimer?
   /// What the target hears first.
   private var proxyProtocol: ProxyProtocol?
@@ -45,6 +48,7 @@ final class IncomingFlow {
     self.loop = loop
     self.connect = connect
     self.ended = ended
+    openedAt = loop.now
   }
 
   var number: Int64 { stream.id.number }
@@ -60,6 +64,16 @@ final class IncomingFlow {
     } else {
       fail(.sessionLost, code: code)
     }
+  }
+
+  func status(now: Instant) -> FlowStatus {
+    var status = FlowStatus(
+      number: number, service: service, age: now - openedAt, bytesSent: 0, bytesReceived: 0)
+    if case .spliced(let splice) = state {
+      status.bytesSent = splice.bytesToStream
+      status.bytesReceived = splice.bytesToSocket
+    }
+    return status
   }
 
   private enum State {
@@ -82,8 +96,9 @@ final class IncomingFlow {
       return bytes
     }
     switch router.decide(prefix) {
-    case .route(let route, let destination, let road, let count):
+    case .route(let route, let destination, let name, let road, let count):
       stream.consume(count - known)
+      service = name
       if let road { (origin.source, origin.destination) = (road.remote, road.local) }
       reach(destination, by: route)
     case .needsMore:

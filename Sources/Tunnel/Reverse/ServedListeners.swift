@@ -20,14 +20,14 @@ final class ServedListeners {
   private var listeners: [UInt64: OpenListener] = [:]
   /// Nil where the peer may not ask.
   private let offer: ReverseOffer?
-  private let accepted: (any StreamSocket, ReverseHeader) -> Void
+  private let accepted: (any StreamSocket, FlowWish) -> Void
   private let onEvent: (TunnelEvent) -> Void
   private var isClosed = false
 
-  /// - Parameter accepted: called on the loop with each connection and the header of its flow.
+  /// - Parameter accepted: called on the loop with each connection and what it shall become.
   init(
     offer: ReverseOffer?, onEvent: @escaping (TunnelEvent) -> Void,
-    accepted: @escaping (any StreamSocket, ReverseHeader) -> Void
+    accepted: @escaping (any StreamSocket, FlowWish) -> Void
   ) {
     self.offer = offer
     self.onEvent = onEvent
@@ -61,8 +61,11 @@ final class ServedListeners {
     do throws(RuntimeError) {
       let number = wish.number
       let listener = try offer.listen(wish.address) { [weak self] socket, source in
-        guard let self else { return socket.close(resetting: true) }
-        accepted(socket, ReverseHeader(listener: number, source: source))
+        guard let self, let listener = listeners[number] else {
+          return socket.close(resetting: true)
+        }
+        let header = ReverseHeader(listener: number, source: source)
+        accepted(socket, FlowWish(header: header, listener: listener.address))
       }
       listeners[number] = listener
       answer.status = .listening

@@ -17,6 +17,8 @@ enum ControlMessage: Equatable {
   case listening(Listening)
   /// Dialler to sharing side: listen no more for this number.
   case unlisten(UInt64)
+  /// The client lost an earlier session of its own, with this number: the server need not keep it.
+  case lost(SessionID)
   /// A message of a later version.
   case unknown(type: UInt64)
 
@@ -113,6 +115,9 @@ enum ControlMessage: Equatable {
     case .unlisten(let number):
       type = 7
       body.varint(number)
+    case .lost(let session):
+      type = 8
+      body.uint64(session.number)
     case .unknown(let unknown):
       type = unknown
     }
@@ -137,6 +142,7 @@ enum ControlMessage: Equatable {
     case 5: message = Self.listen(&reader)
     case 6: message = Self.listening(&reader)
     case 7: message = reader.varint().map { .unlisten($0) }
+    case 8: message = reader.uint64().map { .lost(SessionID(number: $0)) }
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

@@ -8,7 +8,7 @@ extension CommandLineParser {
     guard let ticket = peer(), let purpose = purpose(), let session else { return nil }
     return .to(
       ToSettings(
-        ticket: ticket, purpose: purpose, carriers: value(of: Grammar.carrier) ?? .auto,
+        ticket: ticket, purpose: purpose, dialling: dialSettings(), retry: retryChoice(),
         proxyAuthFile: value(of: Grammar.proxyAuth),
         proxyProtocol: value(of: Grammar.proxyProtocol), session: session))
   }

@@ -61,8 +61,8 @@ extension Grammar {
     ],
     arguments: [peer.spec],
     options: [
-      local.spec, remote.spec, dynamic.spec, stdio.spec, carrier.spec, proxyAuth.spec,
-      proxyProtocol.spec,
+      local.spec, remote.spec, dynamic.spec, stdio.spec, carrier.spec, retry.spec,
+      noReconnect.spec, proxy.spec, proxyAuth.spec, proxyProtocol.spec,
     ] + sessionOptions,
     examples: [
       ("qtun to TICKET -L 8080:intranet:80", "open a host of the far network at 127.0.0.1:8080"),

@@ -6,8 +6,10 @@ struct ToSettings: Equatable, Sendable {
   let ticket: TicketSource
   /// What to do with the session.
   let purpose: Purpose
-  /// What may carry it.
-  let carriers: CarrierChoice
+  /// What may carry it, and through what.
+  let dialling: DialSettings
+  /// When to dial again; nil unless the user said so.
+  var retry: RetryChoice?
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
   /// What the targets of `-R` are told about each connection's origin.

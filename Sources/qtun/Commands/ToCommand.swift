@@ -14,7 +14,8 @@ enum ToCommand: Sendable {
     let identity = try settings.session.loadIdentity(console: console, global: global)
     var configuration = Link.Configuration(
       identity: identity, ticket: ticket, opening: .everything, session: settings.session.tunnel,
-      carriers: settings.carriers.policy)
+      carriers: settings.dialling.carriers.policy,
+      proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(ConnectCommand.readCredentials)
     switch settings.purpose {
     case .forwards(let local, let proxies, let remote):
@@ -25,6 +26,8 @@ enum ToCommand: Sendable {
       self = .forwards(ConnectCommand(configuration: configuration, plan: plan))
     case .stdio(let forward):
       let (input, output) = (STDIN_FILENO, STDOUT_FILENO)
+      // What was in the one flow is gone with its session.
+      configuration.retry = .never
       switch forward {
       case .destination(let destination):
         configuration.opening = .streams(input: input, output: output, to: destination)

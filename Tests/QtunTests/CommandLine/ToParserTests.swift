@@ -40,7 +40,8 @@ struct ToParserTests {
     #expect(local.count == 4 && remote.map(\.address.port) == [80, 90])
     #expect(proxies.map(\.description) == ["127.0.0.1:1080", "[::]:1081"])
     #expect(settings.ticket == .saved(name: "home", folder: "/home/u/.config/qtun/peers"))
-    #expect(settings.proxyProtocol == .v2 && settings.carriers == .auto)
+    #expect(
+      settings.proxyProtocol == .v2 && settings.dialling.carriers == .auto && settings.retry == nil)
   }
 
   @Test("a ticket, a name, standard input and the environment")

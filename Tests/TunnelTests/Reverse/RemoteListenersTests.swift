@@ -96,24 +96,33 @@ struct RemoteListenersTests {
   }
 
   @Test(
-    "a new session is asked for the same, for the port that a free one became, until it is back")
-  func asksAgain() throws {
-    let scene = try Scene(address: Self.far.with(port: 0))
-    let remote = try #require(scene.world.link.remoteListeners)
-    #expect(scene.listens == [.init(number: 0, kind: .tcp, address: Self.far.with(port: 0))])
-    scene.world.wait { scene.world.linkJournal.listening == [Self.far] }
-    // The same session stands for the one that follows a lost one: what it was asked is forgotten.
-    remote.ask(try #require(scene.world.link.openSession))
-    scene.world.wait { scene.listens.count == 2 }
-    #expect(scene.listens[1].address == Self.far)
-    // The lost session still holds the address for a while.
-    scene.answer(0, .addressInUse, at: Self.far)
-    scene.world.wait { scene.world.linkJournal.listenRefusals == 1 }
-    scene.world.wait(.seconds(3)) { scene.listens.count == 3 }
-    scene.answer(0, .listening, at: Self.far)
-    scene.world.wait { scene.world.linkJournal.listening == [Self.far, Self.far] }
-    scene.world.loop.run(for: .seconds(10))
-    #expect(scene.listens.count == 3)
+    "a share that was started again is asked for the same port, until it is back, and no longer",
+    arguments: [false, true])
+  func reconnect(isHeld: Bool) throws {
+    let world = try TunnelWorld {
+      $0.retry = .afterLoss
+      $0.listenRules = "*"
+      $0.remoteListeners = [
+        RemoteListener(address: Self.far.with(port: 0), target: .tcp([SimTargets.web]))
+      ]
+    }
+    world.linkTargets.onAccept = { $0.echoes = true }
+    try world.open()
+    world.wait { world.linkJournal.listening.count == 1 }
+    let address = world.linkJournal.listening[0]
+    if isHeld { world.listeners.unusable[address] = EADDRINUSE }
+    try world.restartShare()
+    if isHeld {
+      world.wait { world.linkJournal.listenRefusals >= 2 }
+      world.listeners.unusable = [:]
+    }
+    world.wait { world.linkJournal.listening == [address, address] }
+    let program = try #require(world.listeners.connect(to: address))
+    program.send([1])
+    world.wait { program.received == [1] }
+    world.loop.run(for: .seconds(10))
+    #expect(world.linkJournal.listening.count == 2)
+    #expect(world.link.statistics.sessions == 2 && world.errors.isEmpty)
   }
 
   /// A link, and a server of our own making that let it in.

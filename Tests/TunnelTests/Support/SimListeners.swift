@@ -38,6 +38,11 @@ final class SimListeners {
     return ServedListeners.OpenListener(address: bound) { [weak self] in self?.open[bound] = nil }
   }
 
+  /// The process that listened is gone.
+  func closeAll() {
+    open.removeAll()
+  }
+
   /// A program connects; nil where nobody listens.
   func connect(to address: SocketAddress) -> LocalProgram? {
     guard let accepted = open[address] else { return nil }

@@ -27,9 +27,9 @@ final class TunnelWorld {
   let listeners: SimListeners
   /// What is behind the link's own side of such listeners.
   let linkTargets: SimTargets
-  let share: ShareCore
+  private(set) var share: ShareCore
   let link: LinkCore
-  let shareEndpoint: EndpointCore
+  private(set) var shareEndpoint: EndpointCore
   let linkEndpoint: EndpointCore
   private let linkSocket: SimSocket
   let shareJournal = Journal()
@@ -65,8 +65,11 @@ final class TunnelWorld {
     var listenRules: String?
     /// Where the link asks it to.
     var remoteListeners: [RemoteListener] = []
+    var retry = RetryPolicy.never
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
+    /// What the link's TCP goes through.
+    var proxy: HTTPProxy?
   }
 
   private final class Outcome {
@@ -76,6 +79,8 @@ final class TunnelWorld {
 
   init(_ configure: (inout Options) -> Void = { _ in }) throws {
     var options = Options()
+    // The same after a restart, as `Endpoint` makes it.
+    options.shareSettings.resetKey = SecretBytes([UInt8](repeating: 7, count: 32))
     configure(&options)
     self.options = options
     network = SimNetwork(loop: loop, seed: options.seed, defaults: options.network)
@@ -110,15 +115,15 @@ final class TunnelWorld {
     let tcp = SimTCP(loop: loop, passes: options.tcpPasses, listener: carriers)
     self.tcp = tcp
     let dialer = try CarrierDialer(
-      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
+      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, proxy: options.proxy,
+      connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
-      policy: options.carriers, udpTimeout: options.udpTimeout, onEvent: linkJournal.note,
+      policy: options.carriers, retry: options.retry, udpTimeout: options.udpTimeout,
+      random: { 0.5 }, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
-    share.reverseOffer = try options.listenRules.map {
-      ReverseOffer(rules: try ListenRules($0), listen: listeners.listen)
-    }
+    try offerListening()
     if !options.remoteListeners.isEmpty {
       link.remoteListeners = RemoteListeners(
         options.remoteListeners, loop: loop, connect: linkTargets.connect,
@@ -162,6 +167,32 @@ final class TunnelWorld {
   ) {
     let holds = loop.run(for: duration, until: condition)
     #expect(holds, "still waiting after \(duration)", sourceLocation: sourceLocation)
+  }
+
+  /// The sharing process dies without a word, and another one takes its place.
+  func restartShare() throws {
+    shareEndpoint.shutDown()
+    shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
+    shareEndpoint.add(network.bind(Self.shareAddress))
+    let registry = PathRegistry(endpoint: shareEndpoint)
+    let carriers = try CarrierListener(
+      endpoint: shareEndpoint, registry: registry, serverName: "localhost", loop: loop)
+    share = try ShareCore(
+      endpoint: shareEndpoint, registry: registry, carriers: carriers, loop: loop,
+      gate: Gate(
+        root: Self.capability, rules: options.access,
+        wallClock: { [loop] in Self.startTime + UInt64(loop.elapsed.components.seconds) }),
+      services: options.services, udpTimeout: options.udpTimeout, connect: targets.connect,
+      connectDatagrams: datagramTargets.connect, finder: names.finder,
+      onEvent: shareJournal.note)
+    listeners.closeAll()
+    try offerListening()
+  }
+
+  private func offerListening() throws {
+    share.reverseOffer = try options.listenRules.map {
+      ReverseOffer(rules: try ListenRules($0), listen: listeners.listen)
+    }
   }
 
   /// No datagram reaches the other side any more.

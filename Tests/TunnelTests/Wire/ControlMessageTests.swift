@@ -32,6 +32,7 @@ struct ControlMessageTests {
     .listening(ControlMessage.Listening(number: 63, status: .addressInUse, address: .anyIPv4)),
     .listening(ControlMessage.Listening(number: 64, status: .other(99), address: .any)),
     .unlisten(7),
+    .lost(SessionID(number: 0x0102_0304_0506_0708)),
     .unknown(type: 77),
   ]
 
