@@ -8,6 +8,8 @@ public import QuicTransport
 public actor Link {
   /// What was opened, in the order of the configuration or of the share.
   public var services: [OpenedService] { listeners.map(\.service) }
+  /// Where the sharing side listens for us, in the order of the configuration.
+  public var remoteAddresses: [SocketAddress] { core.remoteListeners?.addresses ?? [] }
 
   private let loop: EpollLoop
   private var listeners: [LocalListener] = []
@@ -49,6 +51,8 @@ public actor Link {
         identity: identity, ticket: ticket, opening: .everything, session: .standard,
         carriers: .automatic, proxy: nil, retry: .afterLoss)
     }
+    /// Where the sharing side shall listen for us; 64 at most.
+    public var remoteListeners: [RemoteListener] = []
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
@@ -69,15 +73,18 @@ public actor Link {
   ///
   /// - Parameter onEvent: called on the loop; may be left out.
   /// - Throws: `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
-  ///   `.unknownService`, `.wrongKind`, `.cannotListen`, `.cannotBind`, `.configuration`.
+  ///   `.unknownService`, `.wrongKind`, `.remoteListenRefused`, `.cannotListen`, `.cannotBind`,
+  ///   `.configuration`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (TunnelEvent) -> Void = { _ in }
   ) async throws(TunnelError) -> Link {
     let link = try await Opener(loop: loop).open(configuration, onEvent: onEvent)
     do throws(TunnelError) {
+      try await link.wish(configuration.remoteListeners, onEvent: onEvent)
       if let error = await link.waitUntilOpen() { throw error }
       try await link.listen(configuration.opening, credentials: configuration.proxyCredentials)
+      try await link.waitForRemoteListeners()
       return link
     } catch {
       await link.close()
@@ -94,6 +101,12 @@ public actor Link {
 
   /// What it is doing right now. Bounded, and cheap enough for several times a second.
   public var report: TunnelReport { core.report }
+
+  /// The sharing side shall not listen for us any more at one of `remoteAddresses`; flows that are open
+  /// go on.
+  public func stopListening(at remoteAddress: SocketAddress) {
+    core.remoteListeners?.remove(remoteAddress)
+  }
 
   /// Sums so far.
   public var statistics: TunnelTotals { core.statistics }
@@ -146,13 +159,13 @@ public actor Link {
   private func listen(
     _ opening: Opening, credentials: ProxyCredentials?
   ) throws(TunnelError) {
-    if case .streams(let input, let output, let destination) = opening {
+    if case .streams(let input, let output, let destination, let name) = opening {
       let wish: FlowWish
       if let destination {
         let service = try Opening.dynamicService(nil, among: core.services)
         wish = FlowWish(header: FlowHeader(service: service.name, destination: destination))
       } else {
-        wish = .service(try Opening.soleStreamService(among: core.services))
+        wish = .service(try Opening.streamService(name, among: core.services))
       }
       do throws(RuntimeError) {
         let socket = try StandardStreams(loop: loop, input: input, output: output)
@@ -166,6 +179,25 @@ public actor Link {
       listeners.append(
         try LocalListener.open(planned, credentials: credentials, loop: loop, core: core))
     }
+  }
+
+  private func wish(
+    _ remote: [RemoteListener], onEvent: @escaping @Sendable (TunnelEvent) -> Void
+  ) throws(TunnelError) {
+    guard !remote.isEmpty else { return }
+    guard remote.count <= RemoteListener.countMax else {
+      throw .configuration(
+        "the sharing side listens at \(RemoteListener.countMax) addresses at most")
+    }
+    core.remoteListeners = RemoteListeners(remote, loop: loop, onEvent: onEvent)
+  }
+
+  private func waitForRemoteListeners() async throws(TunnelError) {
+    guard let remote = core.remoteListeners else { return }
+    let error = await withCheckedContinuation { continuation in
+      remote.whenSettled { continuation.resume(returning: $0) }
+    }
+    if let error { throw error }
   }
 
   private func closeListeners() {

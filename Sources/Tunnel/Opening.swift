@@ -8,8 +8,8 @@ public enum Opening: Sendable {
   case chosen([Choice])
   /// No address: two descriptors of this process, such as 0 and 1, become one flow; see
   /// `StandardStreams`. It goes to the destination, through the only dynamic service, or, without
-  /// one, to the service without a name or the only one there is.
-  case streams(input: Int32, output: Int32, to: Destination?)
+  /// one, to the service that is named, or else to the one without a name or the only one there is.
+  case streams(input: Int32, output: Int32, to: Destination?, service: String? = nil)
 
   /// One service and its place.
   public struct Choice: Sendable {
@@ -72,11 +72,22 @@ public enum Opening: Sendable {
     }
   }
 
-  /// What is meant where none is named, for a flow of bytes, such as a pipe.
-  static func soleStreamService(
-    among offered: [ControlMessage.Service]
+  /// The service of that name, or what is meant where none is named.
+  static func service(
+    _ name: String?, among offered: [ControlMessage.Service]
+  ) throws(TunnelError) -> ControlMessage.Service {
+    guard let name else { return try soleService(among: offered) }
+    guard let service = offered.first(where: { $0.name == name }) else {
+      throw .unknownService(name, offered: offered.map(\.name))
+    }
+    return service
+  }
+
+  /// The same for a flow of bytes, such as a pipe.
+  static func streamService(
+    _ name: String?, among offered: [ControlMessage.Service]
   ) throws(TunnelError) -> String {
-    let service = try soleService(among: offered)
+    let service = try service(name, among: offered)
     guard service.kind == .stream else {
       throw .wrongKind(service.name, isDatagram: service.kind == .datagram)
     }
@@ -119,14 +130,7 @@ extension Opening.Choice {
     var destination: Destination?
     switch use {
     case .service:
-      if let name {
-        guard let found = offered.first(where: { $0.name == name }) else {
-          throw .unknownService(name, offered: offered.map(\.name))
-        }
-        service = found
-      } else {
-        service = try Opening.soleService(among: offered)
-      }
+      service = try Opening.service(name, among: offered)
     case .proxy: service = try Opening.dynamicService(name, among: offered)
     case .forward(let wanted):
       service = try Opening.dynamicService(name, among: offered)

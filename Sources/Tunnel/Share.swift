@@ -40,6 +40,9 @@ public actor Share {
     public var capability: SecretBytes
     /// Who may come in, beyond holding a ticket.
     public var access: AccessRules
+    /// Where peers may have this side listen for them; nil for nowhere. Not with a ticket that is for
+    /// some services only.
+    public var listenRules: ListenRules?
     /// How sessions behave.
     public var session: SessionSettings
 
@@ -174,6 +177,7 @@ public actor Share {
           try UDPSocket(
             loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
+      core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
       nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in
         core?.lookAgain()
       }

@@ -12,6 +12,8 @@ public enum TunnelError: Error, Sendable {
   case notDynamic(String)
   /// No service of the share takes destinations of the connecting side's choosing.
   case noDynamicService
+  /// The sharing side does not listen for us at this address.
+  case remoteListenRefused(SocketAddress, ListenStatus)
   /// The service of this name cannot be opened that way: it is, or is not, one of datagrams.
   case wrongKind(String, isDatagram: Bool)
   /// None of the ticket's addresses answered.

@@ -23,6 +23,14 @@ public enum TunnelEvent: Sendable {
   /// A UDP flow began; they are numbered on their own.
   case datagramFlowOpened(number: UInt64)
   case datagramFlowEnded(DatagramFlowReport)
+  /// A peer had us listen there; its address, and whoever connects reaches it.
+  case listeningForPeer(peer: PublicKey?, SocketAddress)
+  /// A peer wanted us to listen where the rules do not allow it, or without the right to.
+  case listenRefused(peer: PublicKey?, SocketAddress)
+  /// The sharing side listens there for us, from now or again.
+  case remoteListening(SocketAddress)
+  /// The sharing side does not listen there for us. What it did before a reconnect is asked for again.
+  case remoteListenRefused(SocketAddress, ListenStatus)
   /// A local connection was closed because the peer allows no more flows for now.
   case flowLimitReached
   /// The peer takes no new flows.

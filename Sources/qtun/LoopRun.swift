@@ -278,6 +278,21 @@ extension LoopRun {
     case .flowEnded(let flow): report(flow)
     case .datagramFlowOpened(let number): log.debug("udp flow opened", .flow(Int64(number)))
     case .datagramFlowEnded(let flow): report(flow)
+    case .listeningForPeer(let peer, let address):
+      log.info(
+        "listening for the peer", .address(address.description),
+        .peer(peer?.description ?? "unknown"))
+    case .listenRefused(let peer, let address):
+      log.warning(
+        "not listening for the peer", .address(address.description),
+        .peer(peer?.description ?? "unknown"),
+        .cause("--allow-listen does not allow it, or the peer's ticket is for some services only"))
+    case .remoteListening(let address):
+      log.info("the sharing side listens", .address(address.description))
+    case .remoteListenRefused(let address, let status):
+      log.warning(
+        "the sharing side does not listen", .address(address.description),
+        .cause(Describe.refusal(status)))
     case .flowLimitReached:
       log.warning("connection refused", .cause("the peer allows no more flows for now"))
     case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))

@@ -58,6 +58,14 @@ enum Qtun {
         console.printLine(error.text)
         return .internalError
       }
+    case .savePeer(let name, let ticket, let folder):
+      try PeerBook.run(
+        name: name, ticket: ticket, folder: folder, settings, console: console)
+    case .to(let to):
+      let command = try ToCommand(settings: to, global: settings, console: console)
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await command.run(run)
+      }
     case .ticket(let ticket):
       try TicketCommand(settings: ticket).run(settings, console: console)
     case .share(let share):

@@ -13,6 +13,7 @@ struct ProtocolDocumentTests {
     case "message": try checkMessage(vector)
     case "proof": try checkProof(vector)
     case "header": try checkHeader(vector)
+    case "reverse-header": try checkReverseHeader(vector)
     case "ticket": try checkTicket(vector)
     case "grant": try checkGrant(vector)
     case "path": try checkPath(vector)
@@ -35,7 +36,7 @@ struct ProtocolDocumentTests {
     #expect(
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
-        "frame", "go-ahead", "datagram", "upgrade", "websocket",
+        "frame", "go-ahead", "datagram", "upgrade", "websocket", "reverse-header",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -80,6 +81,7 @@ struct ProtocolDocumentTests {
       ("name of a service", "\(ControlMessage.nameMax) bytes"),
       ("addresses in a ticket", "\(Ticket.addressesMax)"),
       ("grant", "\(Grant.bytesMax) bytes"),
+      ("listeners of a session", "\(ControlMessage.listenersMax)"),
       ("identities that use one grant", "\(Grant.usesMax)"),
       ("UDP flows of a session", "\(DatagramFlows.flowsMax)"),
       ("fragments of a datagram", "\(DatagramHeader.fragmentsMax)"),
@@ -99,6 +101,10 @@ struct ProtocolDocumentTests {
       identity: TunnelWorld.shareIdentity, acceptsConnections: true)
     let rows = try Document.load().rows(under: "## Limits")
     let streams = "\(settings.transport.bidirectionalStreamsMax) bidirectional"
+    let ofListeners = TunnelWorld.sessionSettings.endpointSettings(
+      identity: TunnelWorld.linkIdentity, acceptsConnections: false)
+    let reverse = "\(ofListeners.transport.bidirectionalStreamsMax) "
+    #expect(rows.contains { $0[0].hasPrefix("streams of listeners") && $0[1].hasPrefix(reverse) })
     let window = "\(settings.transport.streamWindowInitial) at first"
     #expect(rows.contains { $0[1].hasPrefix(streams) })
     #expect(rows.contains { $0[1].hasPrefix(window) })
@@ -157,6 +163,7 @@ struct ProtocolDocumentTests {
     case "goodbye":
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
     case "finished": return .finished
+    case "listen", "listening", "unlisten": return try reverseMessage(vector)
     case "lost": return .lost(SessionID(number: try vector.number("session")))
     case "ping": return .ping(try vector.bytes("bytes"))
     case "pong": return .pong(try vector.bytes("bytes"))
@@ -308,6 +315,9 @@ struct ProtocolDocumentTests {
     case .welcome: "welcome"
     case .goodbye: "goodbye"
     case .finished: "finished"
+    case .listen: "listen"
+    case .listening: "listening"
+    case .unlisten: "unlisten"
     case .lost: "lost"
     case .ping: "ping"
     case .pong: "pong"

@@ -26,6 +26,9 @@ final class Gate {
     let grant: Grant?
 
     func allows(service: String) -> Bool { grant?.allows(service: service) ?? true }
+
+    /// A ticket for some services is for nothing else.
+    var allowsListening: Bool { grant?.services.isEmpty ?? true }
   }
 
   /// What becomes of a HELLO.

@@ -2,7 +2,7 @@ internal import Glibc
 internal import QuicTransport
 
 /// Files that only their owner may touch.
-enum PrivateFile {
+public enum PrivateFile {
   /// Reads a whole file of `sizeMax` bytes at most.
   ///
   /// - Parameter forbidden: permission bits that it must not have.
@@ -41,7 +41,7 @@ enum PrivateFile {
     var offset = 0
     while offset < bytes.count {
       let count = bytes[offset...].withUnsafeBytes {
-        write(descriptor.raw, $0.baseAddress, $0.count)
+        Glibc.write(descriptor.raw, $0.baseAddress, $0.count)
       }
       guard count > 0 else { throw .unwritable(errno) }
       offset += count
@@ -50,6 +50,26 @@ enum PrivateFile {
       throw .unwritable(errno)
     }
     syncFolder(of: path)
+  }
+
+  /// Makes the folders above a file that do not exist, for its owner alone; 0 or an `errno`.
+  static func makeFolders(of path: String) -> Int32 {
+    var index = path.startIndex
+    while let slash = path[index...].firstIndex(of: "/") {
+      index = path.index(after: slash)
+      let folder = String(path[..<slash])
+      guard !folder.isEmpty else { continue }
+      if mkdir(folder, 0o700) != 0, errno != EEXIST { return errno }
+    }
+    return 0
+  }
+
+  /// Writes a file with mode 0600, in place of the one at `path` if there is one; makes the folders
+  /// above it.
+  public static func write(_ path: String, bytes: [UInt8]) throws(AccessFileError) {
+    let code = makeFolders(of: path)
+    guard code == 0 else { throw .unwritable(code) }
+    try replace(path, with: bytes)
   }
 
   /// Without it, a crash may bring the old name back (fsync(2)); where a file system cannot, the

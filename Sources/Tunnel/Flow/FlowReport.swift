@@ -50,7 +50,7 @@ extension FlowReport.Ending {
       case TunnelCode.targetNotAllowed: self = .targetNotAllowed
       case TunnelCode.nameNotFound: self = .nameNotFound
       case TunnelCode.unknownService, TunnelCode.malformedHeader, TunnelCode.serviceMismatch,
-        TunnelCode.notInScope:
+        TunnelCode.notInScope, TunnelCode.unknownListener:
         self = .rejected
       case TunnelCode.sessionEnding: self = .sessionLost
       default: self = .remoteReset

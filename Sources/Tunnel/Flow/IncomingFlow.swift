@@ -1,7 +1,8 @@
 internal import Glibc
 internal import QuicTransport
 
-/// A flow on the sharing side: a stream that the peer opened, on its way to the shared target.
+/// A stream that the peer opened, on its way to its target: a shared service, or on the connecting
+/// side what was asked to be reached by a listener of the peer.
 ///
 ///     reading header --> (finding) --> connecting --> spliced --> over
 ///          |                 |             |
@@ -13,10 +14,9 @@ final class IncomingFlow {
   typealias Connect = (StreamAddress) throws(RuntimeError) -> any StreamSocket
 
   private let stream: StreamCore
-  private let services: [String: ServiceRoute]
-  private let unknownCode: UInt64
-  private let finder: TargetFinder
-  private let origin: ProxyProtocol.Origin
+  private let router: FlowRouter
+  private let finder: TargetFinder?
+  private var origin: ProxyProtocol.Origin
   private let loop: any EventLoop
   private let connect: Connect
   private let ended: (FlowReport) -> Void
@@ -33,18 +33,16 @@ final class IncomingFlow {
   private var sendsGoAhead = false
 
   /// - Parameters:
-  ///   - services: where the flows of each service go, by its name.
-  ///   - unknownCode: what a flow to any other service is refused with.
+  ///   - router: tells where it goes.
+  ///   - finder: for destinations that the peer names; nil where it cannot.
   ///   - origin: whom the flow comes from, for targets that want to know.
   ///   - ended: called once, on the loop.
   init(
-    stream: StreamCore, services: [String: ServiceRoute], unknownCode: UInt64,
-    origin: ProxyProtocol.Origin, loop: any EventLoop, connect: @escaping Connect,
-    finder: TargetFinder, ended: @escaping (FlowReport) -> Void
+    stream: StreamCore, router: FlowRouter, origin: ProxyProtocol.Origin, loop: any EventLoop,
+    connect: @escaping Connect, finder: TargetFinder?, ended: @escaping (FlowReport) -> Void
   ) {
     self.stream = stream
-    self.services = services
-    self.unknownCode = unknownCode
+    self.router = router
     self.finder = finder
     self.origin = origin
     self.loop = loop
@@ -97,11 +95,12 @@ final class IncomingFlow {
       }
       return bytes
     }
-    switch FlowHeader.decode(prefix) {
-    case .header(let header, let count):
+    switch router.decide(prefix) {
+    case .route(let route, let destination, let name, let road, let count):
       stream.consume(count - known)
-      service = header.service
-      reach(header)
+      service = name
+      if let road { (origin.source, origin.destination) = (road.remote, road.local) }
+      reach(destination, by: route)
     case .needsMore:
       // All of it belongs to the header, and only what is consumed lets the end show.
       headerStart = prefix
@@ -109,25 +108,22 @@ final class IncomingFlow {
       if stream.isAtEnd || prefix.count >= FlowHeader.sizeMax {
         fail(.rejected, code: TunnelCode.malformedHeader)
       }
-    case .malformed: fail(.rejected, code: TunnelCode.malformedHeader)
+    case .refused(let code): fail(.rejected, code: code)
     }
   }
 
   // MARK: Target
 
-  private func reach(_ header: FlowHeader) {
-    guard let route = services[header.service] else {
-      return fail(.rejected, code: unknownCode)
-    }
+  private func reach(_ destination: Destination?, by route: ServiceRoute) {
     proxyProtocol = route.proxyProtocol
-    switch (route.goal, header.destination) {
-    case (.addresses(let addresses), nil): tryNext(addresses[...], lastError: ECONNREFUSED)
-    case (.named(let rules), let destination?): find(destination, rules)
+    switch (route.goal, destination, finder) {
+    case (.addresses(let addresses), nil, _): tryNext(addresses[...], lastError: ECONNREFUSED)
+    case (.named(let rules), let destination?, let finder?): find(destination, rules, finder)
     default: fail(.rejected, code: TunnelCode.serviceMismatch)
     }
   }
 
-  private func find(_ destination: Destination, _ rules: TargetRules) {
+  private func find(_ destination: Destination, _ rules: TargetRules, _ finder: TargetFinder) {
     sendsGoAhead = true
     state = .finding
     armTimer { [weak self] in self?.found(.failure(.notFound)) }

@@ -1,7 +1,8 @@
 internal import Glibc
 internal import QuicTransport
 
-/// A flow on the connecting side: a local program connected to our listener.
+/// A flow of a local program that connected to our listener: on the connecting side, or on the sharing
+/// side where that listens for its peer.
 ///
 ///     (asking) --go-ahead--> spliced --> over
 ///         '-- refused, given up, session lost --> over
@@ -40,12 +41,12 @@ final class OutgoingFlow {
     self.loop = loop
     openedAt = loop.now
     self.ended = ended
-    try stream.write(wish.header.encoded + wish.early)
+    try stream.write(wish.header + wish.early)
   }
 
   func start() {
     guard wish.dialect != nil else {
-      return splice(awaitsGoAhead: wish.header.destination != nil)
+      return splice(awaitsGoAhead: wish.awaitsGoAhead)
     }
     stream.delegate = self
     socket.handler = self
@@ -61,7 +62,7 @@ final class OutgoingFlow {
 
   func status(now: Instant) -> FlowStatus {
     var status = FlowStatus(
-      number: number, service: wish.header.service, age: now - openedAt, bytesSent: 0,
+      number: number, service: wish.name, age: now - openedAt, bytesSent: 0,
       bytesReceived: 0)
     if case .spliced(let splice) = state {
       status.bytesSent = splice.bytesToStream + UInt64(wish.early.count)

@@ -48,7 +48,8 @@ public enum IdentityFile {
   public static func create(_ identity: Identity, path: String, replacing: Bool)
     throws(IdentityFileError)
   {
-    try createDirectories(of: path)
+    let code = PrivateFile.makeFolders(of: path)
+    guard code == 0 else { throw .unwritable(code) }
     // Random, because an interrupted run leaves its file behind, and another thread may be here too.
     let temporary = "\(path).\(Base32.encode(Crypto.random(10))).new"
     let raw = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -62,16 +63,6 @@ public enum IdentityFile {
     // link() fails where rename() would replace.
     let result = replacing ? rename(temporary, path) : link(temporary, path)
     guard result == 0 else { throw errno == EEXIST ? .exists : .unwritable(errno) }
-  }
-
-  private static func createDirectories(of path: String) throws(IdentityFileError) {
-    var index = path.startIndex
-    while let slash = path[index...].firstIndex(of: "/") {
-      index = path.index(after: slash)
-      let directory = String(path[..<slash])
-      guard !directory.isEmpty else { continue }
-      if mkdir(directory, 0o700) != 0, errno != EEXIST { throw .unwritable(errno) }
-    }
   }
 
   /// A PKCS #8 file of an Ed25519 key has about 120 bytes.

@@ -40,7 +40,9 @@ final class LinkCore {
   private var hasOpened = false
   /// The session that was lost; the sharing side is told, so that it need not keep it.
   private var lostSession: SessionID?
-  private var flows: [Int64: OutgoingFlow] = [:]
+  private var flows: [Int64: any Flow] = [:]
+  /// What the sharing side is asked to listen for; set before `start`, if at all.
+  var remoteListeners: RemoteListeners?
   /// Accepted before the session was open, or while the peer allows no more flows.
   private let waiting: WaitingPrograms
   private var totals = TunnelTotals()
@@ -292,6 +294,7 @@ final class LinkCore {
   private func end(_ error: TunnelError) {
     if case .over = state { return }
     state = .over
+    remoteListeners?.stop(error)
     if let dialTimer { loop.cancel(dialTimer) }
     waiting.discardAll()
     over(error)
@@ -310,11 +313,7 @@ final class LinkCore {
           self?.flowEnded(report)
         }
         waiting.removeFirst()
-        totals.flows += 1
-        totals.flowsOpen += 1
-        flows[flow.number] = flow
-        onEvent(.flowOpened(number: flow.number))
-        flow.start()
+        begin(flow)
       } catch {
         // The peer's limit: `sessionAllowsFlows` tells when there is room again.
         if error == .limitReached { return }
@@ -322,6 +321,15 @@ final class LinkCore {
         first.socket.close(resetting: true)
       }
     }
+  }
+
+  private func begin(_ flow: any Flow) {
+    totals.flows += 1
+    totals.flowsOpen += 1
+    flows[flow.number] = flow
+    onEvent(.flowOpened(number: flow.number))
+    // Only the peer's own come as late as that.
+    if isDraining { flow.abort(code: TunnelCode.sessionEnding) } else { flow.start() }
   }
 
   private func flowEnded(_ report: FlowReport) {
@@ -393,6 +401,7 @@ extension LinkCore: SessionOwner {
         rtt: connection.statistics.smoothedRTT))
     if let lostSession { session.sayLost(lostSession) }
     lostSession = nil
+    remoteListeners?.ask(session)
     if !hasOpened {
       hasOpened = true
       opened()
@@ -401,7 +410,20 @@ extension LinkCore: SessionOwner {
     openWaiting()
   }
 
-  func session(_ session: SessionCore, opened stream: StreamCore) {}
+  /// A program connected to one of our listeners at the sharing side.
+  func session(_ session: SessionCore, opened stream: StreamCore) {
+    guard let remoteListeners else { return }
+    let path = session.connection.currentPath
+    begin(
+      IncomingFlow(
+        stream: stream, router: remoteListeners.router,
+        origin: ProxyProtocol.Origin(
+          source: describe(path).remote, destination: path.local, identity: nil),
+        loop: loop, connect: remoteListeners.connect, finder: nil
+      ) { [weak self] report in
+        self?.flowEnded(report)
+      })
+  }
 
   func session(_ session: SessionCore, saidGoodbye reason: String) {
     onEvent(.peerDraining(reason: reason))

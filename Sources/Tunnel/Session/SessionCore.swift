@@ -4,7 +4,8 @@ internal import QuicTransport
 protocol SessionOwner: AnyObject {
   /// Both sides proved what they must; flows may be opened.
   func sessionOpened(_ session: SessionCore)
-  /// The peer opened a stream other than the control stream (sharing side only).
+  /// The peer opened a stream other than the control stream; at the dialling side only after it
+  /// asked for a listener.
   func session(_ session: SessionCore, opened stream: StreamCore)
   /// The peer opens and takes no more flows.
   func session(_ session: SessionCore, saidGoodbye reason: String)
@@ -56,6 +57,13 @@ final class SessionCore {
 
   /// Called with the bytes that the peer sends back.
   var onPong: (([UInt8]) -> Void)?
+  /// What the peer can do, by the bits of `ControlMessage.Capability`; known once open.
+  private(set) var peerCapabilities: UInt64 = 0
+  /// Whether peers whose tickets are for everything may ask us to listen (sharing side only).
+  var offersListening = false
+  /// Set by the owner: hears of listeners, and lets the peer open streams for them.
+  weak var reverse: (any ReverseDelegate)?
+
   /// The UDP flows; set by the owner once the session is open, closed with it.
   var datagrams: DatagramFlows?
 
@@ -135,6 +143,15 @@ final class SessionCore {
     control?.send(.goodbye(ControlMessage.Goodbye(reason: reason)))
   }
 
+  /// Whether the peer may ask us to listen; known to the sharing side once it is let in.
+  var mayListen: Bool { offersListening && admission?.allowsListening == true }
+
+  /// Says something of what `reverse` answers for.
+  func send(_ message: ControlMessage) {
+    guard case .open = state else { return }
+    control?.send(message)
+  }
+
   /// Tells the sharing side that an earlier session is of no use any more.
   func sayLost(_ number: SessionID) {
     guard case .open = state else { return }
@@ -182,7 +199,8 @@ final class SessionCore {
     }
     adoptControl(stream)
     let hello = ControlMessage.Hello(
-      version: Self.version, capabilities: Self.capabilities, proof: proof,
+      version: Self.version,
+      capabilities: Self.capabilities | ControlMessage.Capability.reverseListening, proof: proof,
       grant: ticket.grant?.bytes ?? [])
     control?.send(.hello(hello))
   }
@@ -194,21 +212,25 @@ final class SessionCore {
   }
 
   private func received(_ message: ControlMessage?) {
+    guard let message else { return breakOff() }
     switch (message, state) {
     case (.hello(let hello), .greeting) where isSharing: judge(hello)
     case (.welcome(let welcome), .greeting) where !isSharing:
       services = welcome.services
+      peerCapabilities = welcome.capabilities
       open()
     case (.goodbye(let goodbye), .open): owner?.session(self, saidGoodbye: goodbye.reason)
     case (.finished, .open):
       isConfirmed = true
       peerFinished = true
       owner?.sessionFinished(self)
+    case (.listen, .open), (.unlisten, .open), (.listening, .open):
+      if reverse?.session(self, received: message) != true { breakOff() }
     case (.lost(let number), .open) where isSharing: owner?.session(self, lost: number)
     case (.ping(let bytes), .open): answerPing(bytes)
     case (.pong(let bytes), .open): onPong?(bytes)
     case (.unknown, _), (_, .refused), (_, .ended): break
-    default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
+    default: breakOff()
     }
   }
 
@@ -221,6 +243,10 @@ final class SessionCore {
     // Whoever asks without taking the answers gets none, and fills no memory.
     guard let control, control.unacknowledgedCount < Self.pongsMax else { return }
     control.send(.pong(bytes))
+  }
+
+  private func breakOff() {
+    close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
   }
 
   private func judge(_ hello: ControlMessage.Hello) {
@@ -250,8 +276,9 @@ final class SessionCore {
     services = services.filter { admission.allows(service: $0.name) }
     guard !services.isEmpty else { return refuse(.nothingInScope, after: .zero) }
     self.admission = admission
+    let listening = mayListen ? ControlMessage.Capability.reverseListening : 0
     let welcome = ControlMessage.Welcome(
-      version: Self.version, capabilities: Self.capabilities, services: services)
+      version: Self.version, capabilities: Self.capabilities | listening, services: services)
     control?.send(.welcome(welcome))
     open()
   }
@@ -335,9 +362,11 @@ extension SessionCore: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, opened stream: StreamCore) {
-    // Only the dialing side opens streams: first the control stream, then flows.
-    if isSharing, !stream.id.isUnidirectional {
-      if control == nil, stream.id.number == 0 {
+    // The dialing side opens streams: first the control stream, then flows. The sharing side does for
+    // listeners that it was asked for.
+    let isExpected = isSharing || reverse != nil
+    if isExpected, !stream.id.isUnidirectional {
+      if isSharing, control == nil, stream.id.number == 0 {
         adoptControl(stream)
         return
       }

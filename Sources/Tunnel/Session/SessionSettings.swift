@@ -40,6 +40,8 @@ public struct SessionSettings: Sendable {
     // of an idle session from passing.
     transport.keepAliveInterval = idleTimeout / 3
     transport.congestionControl = congestionControl
+    // A dialler's peer opens streams for its listeners only.
+    if !acceptsConnections { transport.bidirectionalStreamsMax = Self.reverseFlowsMax }
     var settings = EndpointSettings(
       authentication: .rawPublicKey(identity),
       applicationProtocols: [Self.applicationProtocol], transport: transport,
@@ -47,6 +49,10 @@ public struct SessionSettings: Sendable {
     settings.allowsKeyLog = allowsKeyLog
     return settings
   }
+
+  /// Flows of listeners that may be open at once. A sharing side that means ill can open them without
+  /// anybody having connected, so there are fewer than of those that we open.
+  static let reverseFlowsMax = 1_024
 
   /// What is asked of the kernel for each direction of the UDP socket: a burst of the largest
   /// congestion window that a busy machine leaves waiting for some milliseconds.

@@ -18,6 +18,8 @@ final class ShareCore {
   private let udpTimeout: Duration
   private let gather = DatagramGather()
   private let onEvent: (TunnelEvent) -> Void
+  /// Where peers may have us listen; nil for nowhere.
+  var reverseOffer: ReverseOffer?
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// Armed while sessions are open.
   private var watchTimer: LoopTimer?
@@ -44,7 +46,9 @@ final class ShareCore {
     var isOpen = false
     /// The services that its flows may name.
     var routes: [String: ServiceRoute] = [:]
-    var flows: [Int64: IncomingFlow] = [:]
+    var flows: [Int64: any Flow] = [:]
+    /// What it had us listen for.
+    var listeners: ServedListeners?
   }
 
   /// - Parameters:
@@ -99,6 +103,7 @@ final class ShareCore {
     drained = completion
     for admitted in sessions.values {
       admitted.session.sayGoodbye(reason: Self.drainReason)
+      admitted.listeners?.close()
       finishIfIdle(admitted)
     }
     endDrainIfDone()
@@ -138,6 +143,7 @@ final class ShareCore {
       accepting: connection, endpoint: endpoint, registry: registry, gate: gate, source: remote,
       services: services, loop: loop)
     session.owner = self
+    session.offersListening = reverseOffer != nil
     sessions[ObjectIdentifier(session)] = Admitted(
       session: session, source: remote, remote: remote)
     strangers.add(remote)
@@ -163,6 +169,43 @@ final class ShareCore {
       admitted.session.close(code: refusal.code, reason: refusal.reason)
     }
     if sessions.values.contains(where: \.isOpen) { watch() }
+  }
+
+  // MARK: Flows
+
+  private func begin(_ flow: any Flow, of session: SessionCore) {
+    totals.flows += 1
+    totals.flowsOpen += 1
+    sessions[ObjectIdentifier(session)]?.flows[flow.number] = flow
+    onEvent(.flowOpened(number: flow.number))
+    if isDraining { flow.abort(code: TunnelCode.sessionEnding) } else { flow.start() }
+  }
+
+  private func serveListeners(of session: SessionCore) {
+    let listeners = ServedListeners(
+      offer: session.mayListen ? reverseOffer : nil, onEvent: onEvent
+    ) { [weak self, weak session] socket, wish in
+      guard let self, let session else { return socket.close(resetting: true) }
+      pass(socket, wish, to: session)
+    }
+    session.reverse = listeners
+    sessions[ObjectIdentifier(session)]?.listeners = listeners
+  }
+
+  /// Somebody connected to a listener of the session's peer.
+  private func pass(_ socket: any StreamSocket, _ wish: FlowWish, to session: SessionCore) {
+    do throws(StreamError) {
+      let flow = try OutgoingFlow(
+        connection: session.connection, wish: wish, socket: socket, loop: loop
+      ) { [weak self, weak session] report in
+        if let session { self?.flowEnded(session, report) }
+      }
+      begin(flow, of: session)
+    } catch {
+      // The peer's limit. It holds these streams for us alone, so there is nothing to wait for.
+      socket.close(resetting: true)
+      if error == .limitReached { onEvent(.flowLimitReached) }
+    }
   }
 
   // MARK: Ends
@@ -278,6 +321,7 @@ extension ShareCore: SessionOwner {
     sessions[ObjectIdentifier(session)]?.routes = routes.filter {
       session.admission?.allows(service: $0.key) == true
     }
+    serveListeners(of: session)
     watch()
     session.datagrams = datagramFlows(of: session)
     newest = session
@@ -292,26 +336,21 @@ extension ShareCore: SessionOwner {
   }
 
   func session(_ session: SessionCore, opened stream: StreamCore) {
-    totals.flows += 1
-    totals.flowsOpen += 1
+    let routes = sessions[ObjectIdentifier(session)]?.routes ?? [:]
+    let unknownCode =
+      session.admission?.grant == nil ? TunnelCode.unknownService : TunnelCode.notInScope
     let flow = IncomingFlow(
-      stream: stream, services: sessions[ObjectIdentifier(session)]?.routes ?? [:],
-      unknownCode: session.admission?.grant == nil
-        ? TunnelCode.unknownService : TunnelCode.notInScope,
+      stream: stream, router: .services(routes, unknownCode: unknownCode),
       origin: origin(of: session), loop: loop, connect: connect, finder: finder
     ) { [weak self, weak session] report in
       if let session { self?.flowEnded(session, report) }
     }
-    sessions[ObjectIdentifier(session)]?.flows[flow.number] = flow
-    onEvent(.flowOpened(number: flow.number))
-    if isDraining {
-      flow.abort(code: TunnelCode.sessionEnding)
-    } else {
-      flow.start()
-    }
+    begin(flow, of: session)
   }
 
   func session(_ session: SessionCore, saidGoodbye reason: String) {
+    // It takes no more flows.
+    sessions[ObjectIdentifier(session)]?.listeners?.close()
     onEvent(.peerDraining(reason: reason))
   }
 
@@ -353,6 +392,7 @@ extension ShareCore: SessionOwner {
   func session(_ session: SessionCore, ended error: QuicError) {
     guard let admitted = sessions[ObjectIdentifier(session)] else { return }
     if session.isConfirmed { isConfirmed = true }
+    admitted.listeners?.close()
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil

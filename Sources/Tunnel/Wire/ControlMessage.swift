@@ -11,6 +11,12 @@ enum ControlMessage: Equatable {
   case goodbye(Goodbye)
   /// After GOODBYE: the sender's flows have ended, with everything passed on to its programs.
   case finished
+  /// Dialler to sharing side: listen for me.
+  case listen(Listen)
+  /// The answer.
+  case listening(Listening)
+  /// Dialler to sharing side: listen no more for this number.
+  case unlisten(UInt64)
   /// The client lost an earlier session of its own, with this number: the server need not keep it.
   case lost(SessionID)
   /// Are you there, and does data pass? The answer repeats the bytes.
@@ -59,6 +65,8 @@ enum ControlMessage: Equatable {
   enum Capability {
     /// UDP flows in DATAGRAM frames.
     static let datagramFlows: UInt64 = 1 << 0
+    /// In HELLO: takes streams of listeners. In WELCOME: listens, as far as its rules go.
+    static let reverseListening: UInt64 = 1 << 2
   }
 
   /// The sender opens and accepts no more flows; those that are open may finish.
@@ -99,6 +107,19 @@ enum ControlMessage: Equatable {
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
     case .finished:
       type = 4
+    case .listen(let listen):
+      type = 5
+      body.varint(listen.number)
+      body.varint(listen.kind.number)
+      body.socketAddress(listen.address)
+    case .listening(let listening):
+      type = 6
+      body.varint(listening.number)
+      body.varint(listening.status.number)
+      body.socketAddress(listening.address)
+    case .unlisten(let number):
+      type = 7
+      body.varint(number)
     case .lost(let session):
       type = 8
       body.uint64(session.number)
@@ -129,6 +150,9 @@ enum ControlMessage: Equatable {
         .goodbye(Goodbye(reason: String(decoding: $0, as: UTF8.self)))
       }
     case 4: message = .finished
+    case 5: message = Self.listen(&reader)
+    case 6: message = Self.listening(&reader)
+    case 7: message = reader.varint().map { .unlisten($0) }
     case 8: message = reader.uint64().map { .lost(SessionID(number: $0)) }
     case 9: message = reader.prefixed(max: Self.pingMax).map { .ping(Array($0)) }
     case 10: message = reader.prefixed(max: Self.pingMax).map { .pong(Array($0)) }

@@ -44,4 +44,6 @@ enum TunnelCode {
   static let notInScope: UInt64 = 0x109
   /// The service takes another kind of flow.
   static let serviceMismatch: UInt64 = 0x10a
+  /// Nobody asked for the listener that the stream is of.
+  static let unknownListener: UInt64 = 0x10b
 }

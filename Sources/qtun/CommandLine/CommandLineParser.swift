@@ -5,7 +5,7 @@ internal import Tunnel
 ///     words -> Tokenizer -> which command? -> does each option belong, is each value right?
 ///           -> binding to typed settings
 struct CommandLineParser {
-  private let environment: Environment
+  let environment: Environment
   var complaints: [Complaint] = []
   private var options: [(spec: OptionSpec, value: String?)] = []
   private(set) var words: [Tokenizer.Word] = []
@@ -190,6 +190,8 @@ extension CommandLineParser {
     case "share": return bindShare(command)
     case "connect": return bindConnect(command)
     case "pipe": return bindPipe(command)
+    case "to": return bindTo(command)
+    case "ticket save": return bindTicketSave(command)
     case "status":
       checkArguments(command.arguments, of: command)
       return .status
@@ -217,7 +219,7 @@ extension CommandLineParser {
 
   private mutating func bindShare(_ command: CommandSpec) -> Invocation.Action? {
     checkArguments(command.arguments, of: command)
-    let services = words.compactMap { try? Grammar.service.parser.parse($0.text) }
+    let services = words.compactMap { try? Grammar.service.parser.parse($0.text) }.flatMap { $0 }
     if let name = services.repeatedName {
       complaints.append(
         Complaint(
@@ -236,6 +238,7 @@ extension CommandLineParser {
       ShareSettings(
         services: services, listen: value(of: Grammar.listen),
         proxyProtocol: value(of: Grammar.proxyProtocol), allowed: values(of: Grammar.allow),
+        listenRules: value(of: Grammar.allowListen),
         limits: limits, session: session))
   }
 
@@ -259,7 +262,9 @@ extension CommandLineParser {
             + "set QTUN_TICKET"))
       return nil
     }
-    let listeners = words.compactMap { try? Grammar.localAddress.parser.parse($0.text) }
+    let listeners = words.compactMap { try? Grammar.localAddress.parser.parse($0.text) }.flatMap {
+      $0
+    }
     if let name = listeners.repeatedName {
       complaints.append(
         Complaint(
@@ -283,7 +288,7 @@ extension CommandLineParser {
         cycle: cycle, proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
   }
 
-  private mutating func retryChoice() -> RetryChoice? {
+  mutating func retryChoice() -> RetryChoice? {
     let retry = value(of: Grammar.retry)
     guard count(Grammar.noReconnect) > 0 else { return retry }
     if let retry, retry != .never {
@@ -385,11 +390,7 @@ extension CommandLineParser {
   mutating func keyFile(_ option: Option<String>) -> String? {
     if let file = value(of: option) ?? environment["QTUN_IDENTITY"] { return file }
     if options.contains(where: { $0.spec.long == option.spec.long }) { return nil }
-    // The XDG rules tell programs to ignore a path that is not absolute.
-    if let base = environment["XDG_CONFIG_HOME"], base.hasPrefix("/") {
-      return "\(base)/qtun/identity"
-    }
-    if let home = environment["HOME"] { return "\(home)/.config/qtun/identity" }
+    if let folder = environment.configurationFolder { return "\(folder)/identity" }
     complaints.append(
       Complaint(
         cause: "there is no place for the identity: HOME is not set",

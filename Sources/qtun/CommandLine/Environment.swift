@@ -24,4 +24,11 @@ struct Environment: Sendable {
     guard let value = lookup(name), !value.isEmpty else { return nil }
     return value
   }
+
+  /// Where our files are by the XDG base directory rules; nil without a home.
+  var configurationFolder: String? {
+    // The XDG rules tell programs to ignore a path that is not absolute.
+    if let base = self["XDG_CONFIG_HOME"], base.hasPrefix("/") { return "\(base)/qtun" }
+    return self["HOME"].map { "\($0)/.config/qtun" }
+  }
 }

@@ -42,7 +42,7 @@ extension Grammar {
     help: "the ticket: its number or label as `qtun ticket list` shows it, or the ticket itself")
 
   /// `qtun ticket ...`
-  static let ticketCommands = [ticketMake, ticketShow, ticketList, ticketRevoke]
+  static let ticketCommands = [ticketMake, ticketShow, ticketList, ticketRevoke, ticketSave]
 
   private static let ticketMake = CommandSpec(
     name: "ticket make",

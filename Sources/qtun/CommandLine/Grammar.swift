@@ -4,7 +4,7 @@ internal import Tunnel
 enum Grammar {
   /// Every command, in the order of the help page.
   static let commands =
-    [share, connect, pipe, ping, netcheck, punch, status] + ticketCommands + [
+    [share, connect, to, pipe, ping, netcheck, punch, status] + ticketCommands + [
       keygen, version, help,
     ]
 
@@ -128,7 +128,7 @@ extension Grammar {
     "force", short: "f", help: "overwrite a file that exists; its key cannot be brought back")
 
   /// What `share` and `connect` have in common.
-  private static let sessionOptions = [
+  static let sessionOptions = [
     identity.spec, congestion.spec, idleTimeout.spec, insecureKeylog.spec,
   ]
 }
@@ -138,7 +138,7 @@ extension Grammar {
 extension Grammar {
   /// A service to offer.
   static let service = Argument(
-    "SERVICE", .namedPlace(.service), isRepeatable: true,
+    "SERVICE", .namedPlaces(.service), isRepeatable: true,
     help: "what to offer: a TCP service as [HOST:]PORT, where HOST is localhost if it is left "
       + "out; a UDP service as udp:[HOST:]PORT; a Unix socket as unix:PATH; the files of a folder, "
       + "over HTTP, as dir:PATH; or what the other side may choose itself, as dynamic:RULES (`qtun "
@@ -155,7 +155,7 @@ extension Grammar {
       + "first line of standard input for it")
   /// The address to open.
   static let localAddress = Argument(
-    "LISTEN", .namedPlace(.localListener), isOptional: true, isRepeatable: true,
+    "LISTEN", .namedPlaces(.localListener), isOptional: true, isRepeatable: true,
     help: "the address to open a service at, as [ADDR:]PORT, where ADDR is 127.0.0.1 if it is "
       + "left out and port 0 takes a free one, or as unix:PATH; a UDP service is opened at the UDP "
       + "port. NAME= in front says which service. Without any, all are opened at 127.0.0.1, at the "
@@ -182,7 +182,8 @@ extension Grammar {
     ],
     arguments: [service.spec],
     options: [
-      listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec,
+      listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
+      uses.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),

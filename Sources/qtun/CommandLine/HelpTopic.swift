@@ -56,11 +56,11 @@ enum HelpTopic: String, CaseIterable, Sendable {
 
 extension HelpTopic {
   private static let variables = [
-    ("QTUN_TICKET", "the ticket, where `qtun connect` or `qtun ping` is given none"),
+    ("QTUN_TICKET", "the ticket, where `qtun connect`, `to` or `ping` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("HTTPS_PROXY, https_proxy", "the HTTP proxy, where --proxy is not given"),
     ("NO_PROXY, no_proxy", "addresses and ranges that HTTPS_PROXY does not hold for"),
-    ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
+    ("XDG_CONFIG_HOME, HOME", "where the key file is otherwise, and saved tickets are"),
     ("QTUN_PROXY_AUTH", "the file with the proxy's password, where --proxy-auth is not given"),
     (
       "XDG_RUNTIME_DIR",

@@ -19,6 +19,10 @@ struct Invocation: Equatable, Sendable {
     case ping(PingSettings)
     /// Measure this network.
     case netcheck(NetcheckSettings)
+    /// Forward by ssh's grammar.
+    case to(ToSettings)
+    /// Keep a ticket under a name, in a file of that name in the folder.
+    case savePeer(name: String, ticket: TicketSource, folder: String)
     /// Do netpunch's work.
     case punch(PunchSettings)
     /// Make, show, list or revoke tickets.
@@ -91,6 +95,8 @@ struct ShareSettings: Equatable, Sendable {
   var proxyProtocol: ProxyProtocol?
   /// Who may come in; empty for everyone with a ticket.
   var allowed: [AllowEntry] = []
+  /// Where peers may have it listen; nil for nowhere.
+  var listenRules: ListenRules?
   /// What the ticket that it prints is limited to.
   var limits = TicketLimits()
   /// The session's settings.
@@ -168,6 +174,8 @@ enum TicketSource: Equatable, Sendable {
   case environment(String)
   /// It is to be read from standard input.
   case standardInput
+  /// It was saved under a name, in this folder.
+  case saved(name: String, folder: String)
 }
 
 /// What `qtun keygen` needs.

@@ -80,6 +80,11 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
     return .unix(path)
   }
 
+  /// Whether a word of this form may have a range of ports: others have colons of their own.
+  static func takesRange(_ text: some StringProtocol) -> Bool {
+    ![unixPrefix, folderPrefix, dynamicPrefix].contains { text.hasPrefix($0) }
+  }
+
   private static let udpPrefix = "udp:"
   private static let unixPrefix = "unix:"
   private static let folderPrefix = "dir:"

@@ -4,6 +4,8 @@ internal import Tunnel
 /// `qtun connect`: opens shared services on local addresses until it is told to stop.
 struct ConnectCommand: Sendable {
   private let configuration: Link.Configuration
+  /// The forwards of `qtun to`, which it opens by other words; nil for services.
+  private let plan: ForwardPlan?
 
   /// Reads the ticket and the identity, before anything is started.
   init(settings: ConnectSettings, global: GlobalSettings, console: Console) throws(Failure) {
@@ -18,10 +20,17 @@ struct ConnectCommand: Sendable {
       proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
     self.configuration = configuration
+    plan = nil
+  }
+
+  /// For `qtun to`.
+  init(configuration: Link.Configuration, plan: ForwardPlan) {
+    self.configuration = configuration
+    self.plan = plan
   }
 
   /// Reads `USER:PASSWORD` from the first line of a file.
-  private static func readCredentials(_ path: String) throws(Failure) -> ProxyCredentials {
+  static func readCredentials(_ path: String) throws(Failure) -> ProxyCredentials {
     let line: String
     do throws(SecretLineError) {
       line = try SecretLine.read(path: path)
@@ -42,7 +51,12 @@ struct ConnectCommand: Sendable {
       return .ok
     }
     let services = await link.services
-    try announce(services, run)
+    for service in services { warnIfOpenProxy(service, run) }
+    if let plan {
+      try plan.announce(services, await link.remoteAddresses, run.settings)
+    } else {
+      try announce(services, run)
+    }
     let identity = configuration.identity.publicKey
     await run.offerStatus {
       await link.report
@@ -70,7 +84,6 @@ struct ConnectCommand: Sendable {
   private func announce(_ services: [OpenedService], _ run: LoopRun) throws(Failure) {
     for service in services {
       let address = service.address.description
-      warnIfOpenProxy(service, run)
       if services.count > 1 || !service.name.isEmpty {
         run.log.info(
           "listening", .service(service.name.isEmpty ? "-" : service.name), .address(address))
@@ -122,6 +135,7 @@ struct ConnectCommand: Sendable {
       ProcessArguments.hide(word)
     case .environment(let word): text = word
     case .standardInput: text = try TicketInput.readLine()
+    case .saved(let name, let folder): return try PeerBook(folder: folder).ticket(named: name)
     }
     do throws(TicketError) {
       return try Ticket(text)

@@ -35,6 +35,11 @@ struct PipeCommand: Sendable {
     }
   }
 
+  /// For `qtun to -W`; opens streams.
+  init(connecting configuration: Link.Configuration) {
+    role = .connecting(configuration)
+  }
+
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
     switch role {
     case .waiting(let configuration, let ticketFile):
@@ -164,7 +169,10 @@ extension LoopRun {
       throw Failure(
         .incomplete, "the session was lost before both directions had ended",
         fix: "check the network between the two sides, and \(again)")
-    case .targetRefused, .targetUnreachable, .targetBusy, .targetNotAllowed, .nameNotFound,
+    case .targetRefused:
+      let problem = ending.flatMap(Describe.problem)
+      throw Failure(.targetRefused, problem?.cause ?? "nothing listens", fix: problem?.fix ?? again)
+    case .targetUnreachable, .targetBusy, .targetNotAllowed, .nameNotFound,
       .rejected:
       let problem = ending.flatMap(Describe.problem)
       throw Failure(.refused, problem?.cause ?? "the peer refuses", fix: problem?.fix ?? again)

@@ -27,10 +27,12 @@ struct ShareCommand: Sendable {
     for service in settings.services {
       services.append(try service.resolve(proxyProtocol: settings.proxyProtocol))
     }
-    configuration = Share.Configuration(
+    var configuration = Share.Configuration(
       identity: identity, services: services, listenAddress: listen,
       capability: Ticket.makeCapability(of: identity, service: context), access: access,
       session: settings.session.tunnel)
+    configuration.listenRules = settings.listenRules
+    self.configuration = configuration
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {

@@ -145,7 +145,9 @@ extension Failure {
         name.isEmpty
           ? "the share has several services and none without a name; it has \(list)"
           : "the share has no service \(name); it has \(list)",
-        fix: "write one of these names, such as \(first)=8080, or none to open all of them")
+        fix:
+          "write one of these names, such as \(first)=8080 (`qtun to` takes -L 8080:\(first)), or "
+          + "none to open all of them")
     case .notDynamic(let name):
       self.init(
         .configuration,
@@ -165,6 +167,11 @@ extension Failure {
         fix: isDatagram
           ? "open it at a UDP address with `qtun connect`, such as udp:127.0.0.1:5353"
           : "leave `udp:` out")
+    case .remoteListenRefused(let address, let status):
+      self.init(
+        .refused,
+        "the sharing side does not listen at \(address): \(Describe.refusal(status))",
+        fix: Describe.fix(status, for: address))
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

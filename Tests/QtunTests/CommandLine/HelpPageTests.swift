@@ -49,6 +49,8 @@ struct HelpPageTests {
                                       offer services to whoever holds the ticket
           qtun connect [TICKET|-] [LISTEN...] [options]
                                       open shared services on this machine
+          qtun to [TICKET|NAME|-] [options]
+                                      forward ports by ssh's grammar: -L, -R, -D, -W
           qtun pipe [TICKET|-] [options]
                                       join standard input and output to those of another
                                       machine
@@ -65,6 +67,8 @@ struct HelpPageTests {
           qtun ticket list [options]  list the tickets with limits that were made
           qtun ticket revoke ID|TICKET|LABEL [options]
                                       take a ticket back and end its sessions
+          qtun ticket save NAME TICKET|-
+                                      give a ticket a name for `qtun to`
           qtun keygen [options]       make an identity
           qtun version                print the versions of qtun, its protocol and its
                                       libraries

@@ -192,7 +192,9 @@ struct SessionCoreTests {
       Issue.record("not a hello: \(message)")
       return
     }
-    #expect(hello.version == 1 && hello.capabilities == ControlMessage.Capability.datagramFlows)
+    let capabilities = ControlMessage.Capability.self
+    #expect(hello.version == 1)
+    #expect(hello.capabilities == capabilities.datagramFlows | capabilities.reverseListening)
     let connection = try #require(scene.server.connection)
     #expect(
       CapabilityProof.isValid(

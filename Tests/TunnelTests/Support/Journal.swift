@@ -40,6 +40,24 @@ final class Journal {
     events.compactMap { if case .peerDraining(let reason) = $0 { reason } else { nil } }
   }
 
+  /// Where the sharing side listens, as each side was told.
+  var listening: [SocketAddress] {
+    events.compactMap { event in
+      switch event {
+      case .listeningForPeer(_, let address), .remoteListening(let address): address
+      default: nil
+      }
+    }
+  }
+  var listenRefusals: Int {
+    count { event in
+      switch event {
+      case .listenRefused, .remoteListenRefused: true
+      default: false
+      }
+    }
+  }
+
   private func count(_ isCounted: (TunnelEvent) -> Bool) -> Int {
     events.reduce(0) { isCounted($1) ? $0 + 1 : $0 }
   }

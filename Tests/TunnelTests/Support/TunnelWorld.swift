@@ -23,6 +23,10 @@ final class TunnelWorld {
   /// What the sharing side's resolver knows.
   let names: SimNames
   let datagramTargets: SimDatagramTargets
+  /// Where the sharing side listens for the link.
+  let listeners: SimListeners
+  /// What is behind the link's own side of such listeners.
+  let linkTargets: SimTargets
   private(set) var share: ShareCore
   let link: LinkCore
   private(set) var shareEndpoint: EndpointCore
@@ -57,6 +61,10 @@ final class TunnelWorld {
     var capacity = 65_536
     var carriers = CarrierPolicy.automatic
     var udpTimeout = Duration.seconds(60)
+    /// Where the share lets peers listen.
+    var listenRules: String?
+    /// Where the link asks it to.
+    var remoteListeners: [RemoteListener] = []
     var retry = RetryPolicy.never
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
@@ -79,6 +87,8 @@ final class TunnelWorld {
     targets = SimTargets(loop: loop)
     names = SimNames(loop: loop)
     targets.capacity = options.capacity
+    listeners = SimListeners(loop: loop)
+    linkTargets = SimTargets(loop: loop)
     let datagramTargets = SimDatagramTargets(network: network)
     self.datagramTargets = datagramTargets
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
@@ -113,6 +123,12 @@ final class TunnelWorld {
       random: { 0.5 }, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
+    try offerListening()
+    if !options.remoteListeners.isEmpty {
+      link.remoteListeners = RemoteListeners(
+        options.remoteListeners, loop: loop, connect: linkTargets.connect,
+        onEvent: linkJournal.note)
+    }
   }
 
   static let shareAddress = SocketAddress.serverHost.with(port: sharePort)
@@ -169,6 +185,14 @@ final class TunnelWorld {
       services: options.services, udpTimeout: options.udpTimeout, connect: targets.connect,
       connectDatagrams: datagramTargets.connect, finder: names.finder,
       onEvent: shareJournal.note)
+    listeners.closeAll()
+    try offerListening()
+  }
+
+  private func offerListening() throws {
+    share.reverseOffer = try options.listenRules.map {
+      ReverseOffer(rules: try ListenRules($0), listen: listeners.listen)
+    }
   }
 
   /// No datagram reaches the other side any more.

@@ -1,3 +1,4 @@
+import QuicTransport
 import Testing
 
 @testable import Tunnel
@@ -24,6 +25,13 @@ struct ControlMessageTests {
     .goodbye(ControlMessage.Goodbye(reason: "")),
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
     .finished,
+    .listen(
+      ControlMessage.Listen(
+        number: 0, kind: .tcp, address: SocketAddress.loopbackIPv4.with(port: 8_080))),
+    .listen(ControlMessage.Listen(number: 1 << 61, kind: .unknown(9), address: .any)),
+    .listening(ControlMessage.Listening(number: 63, status: .addressInUse, address: .anyIPv4)),
+    .listening(ControlMessage.Listening(number: 64, status: .other(99), address: .any)),
+    .unlisten(7),
     .lost(SessionID(number: 0x0102_0304_0506_0708)),
     .ping([]),
     .pong([UInt8](repeating: 9, count: ControlMessage.pingMax)),

@@ -47,6 +47,7 @@ extension FuzzTarget {
   }
 
   private static func flowHeader(_ bytes: UnsafeRawBufferPointer) {
+    reverseHeader(Array(bytes.prefix(FlowHeader.sizeMax)))
     let stream = Array(bytes.prefix(FlowHeader.sizeMax))
     let result = FlowHeader.decode(stream)
     if case .header(let header, let count) = result {
@@ -66,6 +67,19 @@ extension FuzzTarget {
       require(again == header, "a header changes by being passed on")
     } else if result == .needsMore {
       require(stream.count < FlowHeader.sizeMax, "a header has no end")
+    }
+  }
+
+  private static func reverseHeader(_ stream: [UInt8]) {
+    switch ReverseHeader.decode(stream) {
+    case .header(let header, let count):
+      require(count <= stream.count, "a header longer than its stream")
+      let again = ReverseHeader.decode(header.encoded)
+      require(
+        again == .header(header, count: header.encoded.count),
+        "a header changes by being passed on")
+    case .needsMore: require(stream.count < FlowHeader.sizeMax, "a header has no end")
+    case .malformed: break
     }
   }
 
