@@ -3,12 +3,16 @@ internal import QuicTransport
 /// Finds the session that a path message claims to belong to. One per endpoint.
 final class PathRegistry {
   private var managers: [SessionID: PathManager] = [:]
+  /// Takes what is neither QUIC nor a path message: STUN, probes. Valid during the call.
+  var onOther: ((ReceivedDatagram, Instant) -> Void)?
 
   /// Has the endpoint hand its foreign datagrams here.
   init(endpoint: EndpointCore) {
     endpoint.onForeignDatagram = { [weak self] datagram, now in
-      // Anything else is dropped without an answer.
-      guard let session = PathMessage.session(of: datagram.bytes) else { return }
+      guard let session = PathMessage.session(of: datagram.bytes) else {
+        self?.onOther?(datagram, now)
+        return
+      }
       self?.managers[session]?.receive(datagram, now: now)
     }
   }

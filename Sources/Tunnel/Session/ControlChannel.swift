@@ -1,13 +1,16 @@
 internal import QuicTransport
 
-/// The control stream of a session: whole messages both ways.
-final class ControlChannel: StreamDelegate {
-  private let stream: StreamCore
-  private var decoder = ControlDecoder()
-  /// Called on the loop with each message; nil when the peer does not follow the protocol.
-  private let received: (ControlMessage?) -> Void
+/// The control stream of a session.
+typealias ControlChannel = MessageChannel<ControlMessage>
 
-  init(stream: StreamCore, received: @escaping (ControlMessage?) -> Void) {
+/// A control stream: whole messages both ways.
+final class MessageChannel<Message: WireMessage>: StreamDelegate {
+  private let stream: StreamCore
+  private var decoder = MessageDecoder<Message>()
+  /// Called on the loop with each message; nil when the peer does not follow the protocol.
+  private let received: (Message?) -> Void
+
+  init(stream: StreamCore, received: @escaping (Message?) -> Void) {
     self.stream = stream
     self.received = received
     stream.delegate = self
@@ -16,7 +19,7 @@ final class ControlChannel: StreamDelegate {
   /// The peer has received everything that was sent.
   var isAcknowledged: Bool { stream.unacknowledgedCount == 0 }
 
-  func send(_ message: ControlMessage) {
+  func send(_ message: Message) {
     // Fails only when the connection or the stream is gone, which its owner hears by itself.
     try? stream.write(message.encoded)
   }
@@ -57,5 +60,5 @@ final class ControlChannel: StreamDelegate {
 
   func streamClosed(_ stream: StreamCore, error: QuicError?) {}
 
-  private static let readMax = 4_096
+  private static var readMax: Int { 4_096 }
 }

@@ -175,6 +175,15 @@ extension CommandLineParser {
     case "share": return bindShare(command)
     case "connect": return bindConnect(command)
     case "pipe": return bindPipe(command)
+    case "relay":
+      checkArguments(command.arguments, of: command)
+      guard let file = keyFile(Grammar.relayIdentity, named: "relay", variable: nil) else {
+        return nil
+      }
+      return .relay(
+        RelaySettings(
+          listen: value(of: Grammar.relayListen), name: value(of: Grammar.relayName),
+          identityFile: file))
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -321,14 +330,17 @@ extension CommandLineParser {
   }
 
   /// The option's file, or the place where the identity lives by the XDG base directory rules.
-  private mutating func keyFile(_ option: Option<String>) -> String? {
-    if let file = value(of: option) ?? environment["QTUN_IDENTITY"] { return file }
+  private mutating func keyFile(
+    _ option: Option<String>, named name: String = "identity",
+    variable: String? = "QTUN_IDENTITY"
+  ) -> String? {
+    if let file = value(of: option) ?? variable.flatMap({ environment[$0] }) { return file }
     if options.contains(where: { $0.spec.long == option.spec.long }) { return nil }
     // The XDG rules tell programs to ignore a path that is not absolute.
     if let base = environment["XDG_CONFIG_HOME"], base.hasPrefix("/") {
-      return "\(base)/qtun/identity"
+      return "\(base)/qtun/\(name)"
     }
-    if let home = environment["HOME"] { return "\(home)/.config/qtun/identity" }
+    if let home = environment["HOME"] { return "\(home)/.config/qtun/\(name)" }
     complaints.append(
       Complaint(
         cause: "there is no place for the identity: HOME is not set",

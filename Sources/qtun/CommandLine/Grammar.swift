@@ -3,7 +3,7 @@ internal import Tunnel
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, punch, keygen, version, help]
+  static let commands = [share, connect, pipe, relay, punch, keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [

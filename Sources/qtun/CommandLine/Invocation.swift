@@ -15,6 +15,8 @@ struct Invocation: Equatable, Sendable {
     case connect(ConnectSettings)
     /// Join standard input and output to a peer's.
     case pipe(PipeSettings)
+    /// Introduce others to each other.
+    case relay(RelaySettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
     /// Make an identity.

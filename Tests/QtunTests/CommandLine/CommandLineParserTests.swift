@@ -268,7 +268,7 @@ struct CommandLineParserTests {
     arguments: [
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
-      ("bogus", "choose one of share, connect, pipe, punch, keygen, version, help"),
+      ("bogus", "choose one of share, connect, pipe, relay, punch, keygen, version, help"),
     ])
   func notACommand(line: String, fix: String) {
     #expect(complaints(line).map(\.fix) == [fix])

@@ -52,6 +52,7 @@ struct HelpPageTests {
           qtun pipe [TICKET|-] [options]
                                  join standard input and output to those of another
                                  machine
+          qtun relay [options]   help others to find each other: a public rendezvous
           qtun punch [options]   open a hole between two NATs, as netpunch does and with
                                  it
           qtun keygen [options]  make an identity
