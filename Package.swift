@@ -61,6 +61,7 @@ let package = Package(
 if Context.environment["QTUN_FUZZ"] != nil {
   package.targets.append(
     .executableTarget(
-      name: "qtun-fuzz", dependencies: ["CNgtcp2", "QuicTransport", "Simulation", "Tunnel"],
+      name: "qtun-fuzz",
+      dependencies: ["CNgtcp2", "HolePunch", "QuicTransport", "Simulation", "Tunnel"],
       path: "interop/Fuzz", exclude: ["Corpus"], swiftSettings: settings))
 }

@@ -2,13 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef UDP_SEGMENT
@@ -163,24 +160,25 @@ static void set_option(int fd, int level, int option, int value) {
   (void)setsockopt(fd, level, option, &value, sizeof value);
 }
 
-static void configure_udp(int fd, bool is_ipv4, uint32_t buffer_bytes) {
+static void configure_udp(int fd, bool is_ipv4, bool is_plain, uint32_t buffer_bytes) {
   // IPv4 options apply to a dual-stack socket's IPv4 traffic as well.
-  set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
   set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
   // RFC 8899 §3: probes must not be fragmented, and the kernel's own path MTU is not believed.
-  set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, is_plain ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
+  set_option(fd, IPPROTO_IP, IP_RECVTOS, !is_plain);
   if (!is_ipv4) {
-    set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+               is_plain ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE);
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, !is_plain);
   }
   set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)buffer_bytes);
   set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)buffer_bytes);
   set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
-int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
-                  bool *is_ipv4) {
+static int udp_open(const qtun_address *address, bool is_plain, uint32_t buffer_bytes,
+                    qtun_address *bound, bool *is_ipv4) {
   *is_ipv4 = is_mapped(address);
   bool wildcard = address->high == 0 && address->low == 0;
   int fd = socket(*is_ipv4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -197,13 +195,13 @@ int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_addre
   if (!*is_ipv4) {
     set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !wildcard);
   }
-  configure_udp(fd, *is_ipv4, buffer_bytes);
+  configure_udp(fd, *is_ipv4, is_plain, buffer_bytes);
   int result = bind_to(fd, *is_ipv4, &actual, bound);
   if (result == -EADDRNOTAVAIL && wildcard && !*is_ipv4) {
     // IPv6 is compiled in but disabled by sysctl.
     close(fd);
     actual.low = mapped_prefix;
-    return qtun_udp_open(&actual, buffer_bytes, bound, is_ipv4);
+    return udp_open(&actual, is_plain, buffer_bytes, bound, is_ipv4);
   }
   if (result != 0) {
     close(fd);
@@ -232,6 +230,39 @@ int qtun_udp_plain_copy(int fd, bool is_ipv4) {
     return -error;
   }
   return copy;
+}
+
+int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
+                  bool *is_ipv4) {
+  return udp_open(address, false, buffer_bytes, bound, is_ipv4);
+}
+
+int qtun_udp_open_plain(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
+                        bool *is_ipv4) {
+  return udp_open(address, true, buffer_bytes, bound, is_ipv4);
+}
+
+int qtun_udp_connect(const qtun_address *remote, uint32_t buffer_bytes, qtun_address *bound,
+                     bool *is_ipv4) {
+  *is_ipv4 = is_mapped(remote);
+  int fd = socket(*is_ipv4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return -errno;
+  }
+  configure_udp(fd, *is_ipv4, true, buffer_bytes);
+  struct sockaddr_storage storage;
+  socklen_t length = store_for(*is_ipv4, remote, &storage);
+  int result = connect(fd, (struct sockaddr *)&storage, length) == 0 ? 0 : -errno;
+  length = sizeof storage;
+  if (result == 0 && getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
+    result = -errno;
+  }
+  if (result != 0) {
+    close(fd);
+    return result;
+  }
+  qtun_address_load(&storage, bound);
+  return fd;
 }
 
 static void read_control(struct msghdr *message, qtun_received *received) {
@@ -365,7 +396,8 @@ int qtun_udp_send(int fd, bool is_ipv4, const qtun_transmit *transmits, unsigned
   }
   for (unsigned i = 0; i < count; i++) {
     const qtun_transmit *transmit = &transmits[i];
-    if (is_ipv4 && !is_mapped(&transmit->remote)) {
+    bool is_connected = transmit->remote.port == 0 && is_unset(&transmit->remote);
+    if (is_ipv4 && !is_mapped(&transmit->remote) && !is_connected) {
       if (i == 0) {
         return -EAFNOSUPPORT;
       }
@@ -376,8 +408,9 @@ int qtun_udp_send(int fd, bool is_ipv4, const qtun_transmit *transmits, unsigned
     vectors[i].iov_len = transmit->length;
     messages[i].msg_len = 0;
     messages[i].msg_hdr =
-        (struct msghdr){.msg_name = &names[i],
-                        .msg_namelen = store_for(is_ipv4, &transmit->remote, &names[i]),
+        (struct msghdr){.msg_name = is_connected ? NULL : &names[i],
+                        .msg_namelen =
+                            is_connected ? 0 : store_for(is_ipv4, &transmit->remote, &names[i]),
                         .msg_iov = &vectors[i],
                         .msg_iovlen = 1,
                         .msg_control = &controls[i],
@@ -496,39 +529,3 @@ void qtun_socket_reset_on_close(int fd) {
   struct linger linger = {.l_onoff = 1, .l_linger = 0};
   (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
-
-// MARK: Waiting
-
-int qtun_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint64_t timeout_ns) {
-  int count;
-  if (timeout_ns == UINT64_MAX) {
-    count = epoll_wait(epoll, events, capacity, -1);
-    return count < 0 ? -errno : count;
-  }
-#ifdef SYS_epoll_pwait2
-  static bool lacks_pwait2;
-  if (!__atomic_load_n(&lacks_pwait2, __ATOMIC_RELAXED)) {
-    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
-                               .tv_nsec = (long)(timeout_ns % 1000000000)};
-    count = (int)syscall(SYS_epoll_pwait2, epoll, events, capacity, &timeout, NULL, 0);
-    if (count >= 0) {
-      return count;
-    }
-    if (errno != ENOSYS && errno != EPERM) {
-      return -errno;
-    }
-    __atomic_store_n(&lacks_pwait2, true, __ATOMIC_RELAXED);
-  }
-#endif
-  uint64_t milliseconds = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-  count = epoll_wait(epoll, events, capacity,
-                     milliseconds > INT32_MAX ? INT32_MAX : (int)milliseconds);
-  return count < 0 ? -errno : count;
-}
-
-int qtun_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) {
-  struct epoll_event event = {.events = events, .data = {.u64 = token}};
-  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
-}
-
-void qtun_trim_memory(void) { (void)malloc_trim(0); }

@@ -52,7 +52,7 @@ public actor Link {
   ///
   /// - Parameter onEvent: called on the loop.
   /// - Throws: `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
-  ///   `.unknownService`, `.cannotListen`, `.cannotBind`, `.configuration`.
+  ///   `.unknownService`, `.wrongKind`, `.cannotListen`, `.cannotBind`, `.configuration`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (TunnelEvent) -> Void
@@ -116,7 +116,7 @@ public actor Link {
         let service = try Opening.dynamicService(nil, among: core.services)
         wish = FlowWish(header: FlowHeader(service: service.name, destination: destination))
       } else {
-        wish = .service(try Opening.soleService(among: core.services).name)
+        wish = .service(try Opening.soleStreamService(among: core.services))
       }
       do throws(RuntimeError) {
         let socket = try StandardStreams(loop: loop, input: input, output: output)
@@ -164,7 +164,8 @@ public actor Link {
       let dialer = try Endpoint.dialer(endpoint: endpoint, registry: registry, loop: loop)
       let core = LinkCore(
         endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
-        ticket: configuration.ticket, policy: configuration.carriers, onEvent: onEvent,
+        ticket: configuration.ticket, policy: configuration.carriers,
+        udpTimeout: configuration.session.udpTimeout, onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
       return Link(loop: loop, endpoint: endpoint, core: core, outcome: outcome)
     }

@@ -2,7 +2,7 @@ public import QuicTransport
 
 /// Which services of a share a link opens, and where.
 public enum Opening: Sendable {
-  /// All of them, each at 127.0.0.1 and the port that the sharing side suggests.
+  /// All of them, each at 127.0.0.1 and the port that the sharing side suggests, TCP or UDP.
   case everything
   /// These and no others.
   case chosen([Choice])
@@ -16,7 +16,7 @@ public enum Opening: Sendable {
     /// The service's name. nil for the one without a name or the only one there is; with a
     /// destination, and for `.proxy`, the only dynamic one.
     public var name: String?
-    /// Where to open it.
+    /// Where to open it; for a UDP service, `.tcp` stands for UDP at the same place.
     public var address: LocalAddress
     /// What to open.
     public var use: Use
@@ -41,15 +41,22 @@ public enum Opening: Sendable {
 
   /// What to open, given what there is.
   ///
-  /// - Throws: `.unknownService`, `.notDynamic`, `.noDynamicService`.
+  /// - Throws: `.unknownService`, `.wrongKind`, `.notDynamic`, `.noDynamicService`.
   func plan(offered: [ControlMessage.Service]) throws(TunnelError) -> [PlannedOpening] {
     switch self {
     case .everything:
-      return offered.map { service in
+      return offered.compactMap { service in
         let address = SocketAddress.loopbackIPv4.with(port: service.port)
+        let place: LocalAddress
+        switch service.kind {
+        case .stream, .dynamic: place = .tcp(address)
+        case .datagram: place = .udp(address)
+        // Of a later version; the others are of use without it.
+        case .unknown: return nil
+        }
         return PlannedOpening(
           service: OpenedService(
-            name: service.name, address: .tcp(address), isProxy: service.kind == .dynamic),
+            name: service.name, address: place, isProxy: service.kind == .dynamic),
           destination: nil)
       }
     case .streams: return []
@@ -58,6 +65,17 @@ public enum Opening: Sendable {
       for choice in choices { plan.append(try choice.plan(offered: offered)) }
       return plan
     }
+  }
+
+  /// What is meant where none is named, for a flow of bytes, such as a pipe.
+  static func soleStreamService(
+    among offered: [ControlMessage.Service]
+  ) throws(TunnelError) -> String {
+    let service = try soleService(among: offered)
+    guard service.kind == .stream else {
+      throw .wrongKind(service.name, isDatagram: service.kind == .datagram)
+    }
+    return service.name
   }
 
   /// What is meant where no service is named: the one without a name, or the only one.
@@ -111,8 +129,19 @@ extension Opening.Choice {
     }
     let isProxy = service.kind == .dynamic && destination == nil
     return PlannedOpening(
-      service: OpenedService(name: service.name, address: address, isProxy: isProxy),
+      service: OpenedService(
+        name: service.name, address: try place(of: service), isProxy: isProxy),
       destination: destination)
+  }
+
+  private func place(of service: ControlMessage.Service) throws(TunnelError) -> LocalAddress {
+    switch (service.kind, address) {
+    case (.datagram, .tcp(let place)): return .udp(place)
+    case (.datagram, .udp), (.stream, .tcp), (.stream, .unix), (.dynamic, .tcp), (.dynamic, .unix):
+      return address
+    case (.datagram, .unix), (.stream, .udp), (.dynamic, .udp), (.unknown, _):
+      throw .wrongKind(service.name, isDatagram: service.kind == .datagram)
+    }
   }
 }
 
@@ -123,17 +152,20 @@ struct PlannedOpening: Equatable {
   var destination: Destination?
 }
 
-/// A place on this machine that local programs connect to.
+/// A place on this machine that local programs connect or write to.
 public enum LocalAddress: Hashable, Sendable, CustomStringConvertible {
   /// A TCP address; port 0 picks a free one.
   case tcp(SocketAddress)
+  /// A UDP address; port 0 picks a free one.
+  case udp(SocketAddress)
   /// A Unix stream socket, made with mode 0600 and removed at the end.
   case unix(path: String)
 
-  /// `127.0.0.1:80` or `unix:/run/app.sock`
+  /// `127.0.0.1:80`, `udp:127.0.0.1:53` or `unix:/run/app.sock`
   public var description: String {
     switch self {
     case .tcp(let address): address.description
+    case .udp(let address): "udp:\(address)"
     case .unix(let path): "unix:\(path)"
     }
   }

@@ -20,6 +20,8 @@ public struct Service: Sendable {
   public enum Target: Sendable {
     /// A TCP server's addresses, tried in order for each flow. See `HostResolver`.
     case tcp([SocketAddress])
+    /// A UDP server's addresses; each flow goes to the first of a family that this machine has.
+    case udp([SocketAddress])
     /// A server at a Unix stream socket.
     case unix(path: String)
     /// Two descriptors of this process, such as 0 and 1: one flow, once. See `StandardStreams`.
@@ -54,14 +56,19 @@ public struct Service: Sendable {
   }
 
   private var kind: ControlMessage.Service.Kind {
-    if case .dynamic = target { .dynamic } else { .stream }
+    switch target {
+    case .dynamic: .dynamic
+    case .udp: .datagram
+    case .tcp, .unix, .streams, .folder: .stream
+    }
   }
 
-  /// Where a stream of it goes.
+  /// Where a stream of it goes; nowhere for one of datagrams.
   var route: ServiceRoute {
     switch target {
     case .tcp(let addresses):
       ServiceRoute(goal: .addresses(addresses.map(StreamAddress.tcp)), proxyProtocol: proxyProtocol)
+    case .udp: ServiceRoute(goal: .datagrams)
     case .unix(let path):
       ServiceRoute(goal: .addresses([.unix(path)]), proxyProtocol: proxyProtocol)
     case .streams(let input, let output):
@@ -74,7 +81,7 @@ public struct Service: Sendable {
   /// The port for the connecting side to listen on; 0 when there is none to suggest.
   var suggestedPort: UInt16 {
     switch target {
-    case .tcp(let addresses): addresses.first?.port ?? 0
+    case .tcp(let addresses), .udp(let addresses): addresses.first?.port ?? 0
     case .unix, .streams: 0
     // The connecting side opens it as a proxy; this is the port that SOCKS has (RFC 1928 §3).
     case .dynamic: 1080
@@ -94,6 +101,8 @@ struct ServiceRoute {
     case addresses([StreamAddress])
     /// Where the dialer says.
     case named(TargetRules)
+    /// Nowhere: its flows are of datagrams.
+    case datagrams
   }
 }
 

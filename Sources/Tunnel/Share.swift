@@ -36,14 +36,17 @@ public actor Share {
     /// What tickets prove (`Ticket.capabilityCount` bytes). A fresh one makes earlier tickets
     /// worthless; one derived from the identity keeps them valid.
     public var capability: SecretBytes
+    /// Who may come in, beyond holding a ticket.
+    public var access: AccessRules
     /// How sessions behave.
     public var session: SessionSettings
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, services: [Service], listenAddress: SocketAddress,
-      capability: SecretBytes, session: SessionSettings
+      capability: SecretBytes, access: AccessRules, session: SessionSettings
     ) {
+      self.access = access
       self.capability = capability
       self.identity = identity
       self.services = services
@@ -54,7 +57,7 @@ public actor Share {
 
   /// Listens and returns at once; sessions are reported by `onEvent`, on the loop.
   ///
-  /// - Throws: `.cannotBind`, `.configuration`.
+  /// - Throws: `.cannotBind`, `.configuration`, `.accessFile`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (TunnelEvent) -> Void
@@ -81,7 +84,7 @@ public actor Share {
   }
 
   /// Whether something accepts connections at a service's target right now: 0, or the `errno` of
-  /// trying.
+  /// trying. Always 0 for UDP, where only a program's own question could tell.
   public func probeTarget(of service: String) async -> Int32 {
     await withCheckedContinuation { continuation in
       core.probeTarget(of: service) { continuation.resume(returning: $0) }
@@ -121,6 +124,8 @@ public actor Share {
       let identity = configuration.identity
       try Self.check(configuration.services)
       // SAFETY: everything in it, this actor and the share live on `loop`.
+      nonisolated(unsafe) let gate = try Self.gate(configuration)
+      // SAFETY: everything in it, this actor and the share live on `loop`.
       nonisolated(unsafe) let bound = try bind(configuration)
       let (endpoint, socket) = (bound.endpoint, bound.socket)
       let candidates = HostCandidates.gather(
@@ -135,7 +140,8 @@ public actor Share {
       var streamsAreTaken = false
       nonisolated(unsafe) let core = ShareCore(
         endpoint: endpoint, registry: bound.registry, carriers: bound.carriers, loop: loop,
-        capability: ticket.capability, services: configuration.services,
+        gate: gate, services: configuration.services,
+        udpTimeout: configuration.session.udpTimeout,
         connect: { address throws(RuntimeError) in
           switch address {
           case .tcp(let address): return try TCPSocket.connect(loop: loop, to: address)
@@ -148,6 +154,10 @@ public actor Share {
             // Opened anew for each connection: a site may be put in its place by renaming.
             return FolderSocket(folder: try SharedFolder(path: path), loop: loop)
           }
+        },
+        connectDatagrams: { address throws(RuntimeError) in
+          try UDPSocket(
+            loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
@@ -195,6 +205,18 @@ public actor Share {
     }
 
     private static let portAttempts = 16
+
+    private static func gate(_ configuration: Configuration) throws(TunnelError) -> Gate {
+      do throws(AccessProblem) {
+        return try Gate(root: configuration.capability, rules: configuration.access) {
+          var time = timespec()
+          clock_gettime(CLOCK_REALTIME, &time)
+          return UInt64(max(0, time.tv_sec))
+        }
+      } catch {
+        throw .accessFile(error)
+      }
+    }
 
     private static func check(_ services: [Service]) throws(TunnelError) {
       guard !services.isEmpty, services.count <= Service.countMax else {

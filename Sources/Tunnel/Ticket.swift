@@ -4,14 +4,16 @@ public import QuicTransport
 ///
 /// Printed as `qtun1` and base32 of:
 ///
-///     flags (1 byte, zero)
+///     flags (1 byte): 1 if there is a grant, else 0
 ///     identity (32 bytes)
 ///     capability (16 bytes)
 ///     port of the first service, or 0 (2 bytes)
 ///     addresses: count (1 byte), each: family 4 or 6, 4 or 16 bytes, port (2 bytes)
+///     grant, if there is one: length (varint), bytes
 ///     checksum: the first 4 bytes of SHA-256 over all of the above
 ///
-/// Whoever holds a ticket may connect, so it is as secret as a password.
+/// Whoever holds a ticket may connect, within its grant if it has one, so it is as secret as a
+/// password.
 public struct Ticket: Sendable {
   /// The sharing node; the connecting side accepts no other.
   public var identity: PublicKey
@@ -21,6 +23,8 @@ public struct Ticket: Sendable {
   public var port: UInt16
   /// Where the node may be reached, best first, `addressesMax` at most.
   public var addresses: [SocketAddress]
+  /// What a restricted ticket is limited to; `capability` is worth nothing without exactly this.
+  public let grant: Grant?
 
   /// A ticket; addresses beyond `addressesMax` are left out.
   public init(
@@ -31,6 +35,23 @@ public struct Ticket: Sendable {
     self.capability = capability
     self.port = port
     self.addresses = Array(addresses.prefix(Self.addressesMax))
+    grant = nil
+  }
+
+  private init(_ ticket: Ticket, capability: SecretBytes, grant: Grant) {
+    identity = ticket.identity
+    self.capability = capability
+    port = ticket.port
+    addresses = ticket.addresses
+    self.grant = grant
+  }
+
+  /// An unrestricted ticket, limited to `grant`. It opens the share once the grant is in the list of
+  /// tickets that the share reads.
+  public func restricted(to grant: Grant) -> Ticket {
+    precondition(self.grant == nil)
+    return Ticket(
+      self, capability: Grant.capability(root: capability, grant: grant.bytes), grant: grant)
   }
 
   /// Bytes of a capability.
@@ -39,6 +60,7 @@ public struct Ticket: Sendable {
   public static let addressesMax = 8
   static let prefix = "qtun1"
   private static let checksumCount = 4
+  private static let grantFlag: UInt8 = 1
 
   /// A fresh random capability of 128 bits.
   public static func makeCapability() -> SecretBytes {
@@ -56,7 +78,7 @@ public struct Ticket: Sendable {
   /// The ticket as text.
   public var text: String {
     var writer = WireWriter()
-    writer.byte(0)
+    writer.byte(grant == nil ? 0 : Self.grantFlag)
     writer.raw(identity.bytes)
     capability.withBytes { writer.raw($0) }
     writer.uint16(port)
@@ -73,6 +95,7 @@ public struct Ticket: Sendable {
       }
       writer.uint16(address.port)
     }
+    if let grant { writer.prefixed(grant.bytes) }
     writer.raw(Crypto.sha256(writer.bytes).prefix(Self.checksumCount))
     return Self.prefix + Base32.encode(writer.bytes)
   }
@@ -101,7 +124,7 @@ public struct Ticket: Sendable {
   private init(content: [UInt8]) throws(TicketError) {
     var reader = WireReader(content)
     guard let flags = reader.byte() else { throw .truncated }
-    guard flags == 0 else { throw .newer }
+    guard flags & ~Self.grantFlag == 0 else { throw .newer }
     guard let key = reader.raw(PublicKey.byteCount), let identity = PublicKey(key),
       let capability = reader.raw(Self.capabilityCount), let port = reader.uint16(),
       let count = reader.byte(), count <= Self.addressesMax
@@ -111,9 +134,17 @@ public struct Ticket: Sendable {
       guard let address = Self.readAddress(&reader) else { throw .mistyped }
       addresses.append(address)
     }
+    var grant: Grant?
+    if flags & Self.grantFlag != 0 {
+      guard let bytes = reader.prefixed(max: Grant.bytesMax), let read = Grant(Array(bytes)) else {
+        throw .mistyped
+      }
+      grant = read
+    }
     guard reader.count == 0 else { throw .newer }
     self.init(
       identity: identity, capability: SecretBytes(capability), port: port, addresses: addresses)
+    if let grant { self = Ticket(self, capability: self.capability, grant: grant) }
   }
 
   private static func readAddress(_ reader: inout WireReader) -> SocketAddress? {
@@ -140,7 +171,8 @@ public struct Ticket: Sendable {
     for _ in 0..<min(content[fixed - 1], UInt8(addressesMax)) where readAddress(&reader) == nil {
       return true
     }
-    return false
+    guard content[0] & grantFlag != 0 else { return false }
+    return reader.prefixed(max: Grant.bytesMax) == nil
   }
 }
 

@@ -12,10 +12,16 @@ public enum TunnelError: Error, Sendable {
   case notDynamic(String)
   /// No service of the share takes destinations of the connecting side's choosing.
   case noDynamicService
+  /// The service of this name cannot be opened that way: it is, or is not, one of datagrams.
+  case wrongKind(String, isDatagram: Bool)
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
   /// The peer does not accept the ticket, or us; in its own words.
   case refused(String)
+  /// The ticket lets us in no more, or our identity is not on the list.
+  case denied(Denial)
+  /// A file that says who may come in cannot be used.
+  case accessFile(AccessProblem)
   /// Somebody else answers at the ticket's address.
   case identityMismatch(expected: PublicKey, actual: PublicKey)
   /// The peer speaks another protocol or version.
@@ -27,6 +33,18 @@ public enum TunnelError: Error, Sendable {
   case configuration(String)
   case system(RuntimeError)
 
+  /// Why somebody who holds a ticket of the share is not let in, or was sent away.
+  public enum Denial: Sendable {
+    /// The ticket was taken back.
+    case revoked
+    /// The ticket's time is over.
+    case expired
+    /// As many identities as the ticket allows have used it, and ours is none of them.
+    case usedUp
+    /// The share has a list of identities, without ours.
+    case identityNotAllowed
+  }
+
   init(_ error: QuicError) {
     switch error {
     case .configuration(let reason): self = .configuration(reason)
@@ -37,6 +55,10 @@ public enum TunnelError: Error, Sendable {
     case .peerRejected(let reason): self = .incompatible(reason)
     case .protocolMismatch, .versionMismatch: self = .incompatible(error.description)
     case .application(TunnelCode.notAuthorized, true, let reason): self = .refused(reason)
+    case .application(TunnelCode.revoked, true, _): self = .denied(.revoked)
+    case .application(TunnelCode.expired, true, _): self = .denied(.expired)
+    case .application(TunnelCode.usedUp, true, _): self = .denied(.usedUp)
+    case .application(TunnelCode.identityNotAllowed, true, _): self = .denied(.identityNotAllowed)
     case .application(TunnelCode.versionUnsupported, true, let reason):
       self = .incompatible(reason)
     case .application(TunnelCode.done, _, let reason),

@@ -8,14 +8,20 @@ public enum TunnelEvent: Sendable {
   case sessionMoved(path: SessionPath, reason: SwitchReason)
   /// A session that was open ended.
   case sessionEnded(peer: PublicKey?, remote: SocketAddress, reason: QuicError)
-  /// A peer was not let in, or gave up before it was.
+  /// A peer was not let in, or gave up before it was. Peers that keep trying from one address are
+  /// told of every ten seconds only.
   case sessionRefused(remote: SocketAddress, reason: QuicError)
   case flowOpened(number: Int64)
   case flowEnded(FlowReport)
+  /// A UDP flow began; they are numbered on their own.
+  case datagramFlowOpened(number: UInt64)
+  case datagramFlowEnded(DatagramFlowReport)
   /// A local connection was closed because the peer allows no more flows for now.
   case flowLimitReached
   /// The peer takes no new flows.
   case peerDraining(reason: String)
+  /// A file that says who may come in cannot be used: nobody new is let in by it until it can.
+  case accessFileUnusable(AccessProblem)
 }
 
 /// The sums of a share or link since it began.
@@ -36,6 +42,12 @@ public struct TunnelTotals: Sendable {
   public var bytesSent: UInt64 = 0
   /// Bytes from the peers for local programs.
   public var bytesReceived: UInt64 = 0
+  /// UDP flows that are open now.
+  public var datagramFlowsOpen = 0
+  /// UDP flows in all.
+  public var datagramFlows = 0
+  /// What the UDP flows moved; it is not part of `bytesSent` and `bytesReceived`.
+  public var datagrams = DatagramTraffic()
   /// Of the session that was opened last.
   public var connection = ConnectionStatistics()
   /// Its path, while there is one.
@@ -45,4 +57,14 @@ public struct TunnelTotals: Sendable {
 
   /// All zero.
   public init() {}
+}
+
+extension TunnelTotals {
+  /// Adds the UDP flows of a session.
+  mutating func note(_ flows: DatagramFlows?) {
+    guard let flows else { return }
+    datagramFlowsOpen += flows.flowsOpen
+    datagramFlows += flows.flowsOpened
+    datagrams += flows.traffic
+  }
 }

@@ -57,7 +57,7 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .internalError: "a defect of qtun, or a system error without a code of its own"
     case .usage: "the command line is wrong; nothing was started"
     case .configuration: "a file, a ticket or an environment variable is wrong"
-    case .refused: "the peer was reached and refused, for example an unknown capability"
+    case .refused: "the peer refused: a wrong, revoked, expired or used-up ticket, or our identity"
     case .unreachable: "the peer could not be reached"
     case .cannotBind: "a local address is in use, not permitted or not on this machine"
     case .targetRefused: "nothing accepts connections at the shared service"

@@ -85,7 +85,7 @@ extension Failure {
   /// A local place that a service could not be opened at; `number` is the `errno` of the attempt.
   static func cannotListen(_ service: OpenedService, errno number: Int32) -> Failure {
     switch service.address {
-    case .tcp(let address):
+    case .tcp(let address), .udp(let address):
       let failure = cannotBind(HostPort(address), errno: number)
       guard !service.name.isEmpty else { return failure }
       return Failure(

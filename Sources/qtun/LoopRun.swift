@@ -144,7 +144,7 @@ extension LoopRun {
     do throws(TunnelError) {
       return try await dialling.value.get()
     } catch {
-      throw Failure(error)
+      throw Failure(error, identity: configuration.identity.publicKey)
     }
   }
 
@@ -173,7 +173,8 @@ extension LoopRun {
     let isConnected = totals.sessionsOpen > 0
     let status = TunnelStatus(
       phase: isConnected ? .connected : .waiting, path: totals.path.map(Describe.path),
-      rtt: isConnected ? totals.connection.smoothedRTT : nil, flows: UInt64(totals.flowsOpen),
+      rtt: isConnected ? totals.connection.smoothedRTT : nil,
+      flows: UInt64(totals.flowsOpen + totals.datagramFlowsOpen),
       bytesSent: totals.connection.bytesSent &- lastTotals.connection.bytesSent,
       bytesReceived: totals.connection.bytesReceived &- lastTotals.connection.bytesReceived,
       interval: loop.now - lastShown)
@@ -190,8 +191,11 @@ extension LoopRun {
     status.clear()
     let summary = Summary(
       duration: loop.now - start, sessions: UInt64(totals.sessions), flows: UInt64(totals.flows),
-      flowsFailed: UInt64(totals.flowsFailed), bytesSent: totals.bytesSent,
-      bytesReceived: totals.bytesReceived,
+      flowsFailed: UInt64(totals.flowsFailed), datagramFlows: UInt64(totals.datagramFlows),
+      datagramsSent: totals.datagrams.sent, datagramsReceived: totals.datagrams.received,
+      datagramsDropped: totals.datagrams.dropped,
+      bytesSent: totals.bytesSent + totals.datagrams.bytesSent,
+      bytesReceived: totals.bytesReceived + totals.datagrams.bytesReceived,
       rtt: totals.sessions > 0 ? totals.connection.smoothedRTT : nil,
       packetsSent: totals.connection.datagramsSent, packetsLost: totals.connection.packetsLost)
     if settings.isJSON {
@@ -226,10 +230,31 @@ extension LoopRun {
       }
     case .flowOpened(let number): log.debug("flow opened", .flow(number))
     case .flowEnded(let flow): report(flow)
+    case .datagramFlowOpened(let number): log.debug("udp flow opened", .flow(Int64(number)))
+    case .datagramFlowEnded(let flow): report(flow)
     case .flowLimitReached:
       log.warning("connection refused", .cause("the peer allows no more flows for now"))
     case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))
+    case .accessFileUnusable(let problem):
+      let failure = Failure(problem)
+      log.warning(
+        "access file cannot be used", .cause(failure.cause), .fix(failure.fix))
     }
+  }
+
+  private nonisolated func report(_ flow: DatagramFlowReport) {
+    let traffic = flow.traffic
+    if traffic.refused > 0 {
+      log.warning(
+        "udp flow refused", .flow(Int64(flow.number)), .count(Int64(traffic.refused)),
+        .cause("nothing listens at the shared service"),
+        .fix("start the service, or share the port that it listens on"))
+    }
+    log.debug(
+      "udp flow ended", .flow(Int64(flow.number)), .datagramsSent(traffic.sent),
+      .datagramsReceived(traffic.received), .datagramsDropped(traffic.dropped),
+      .bytesSent(traffic.bytesSent), .bytesReceived(traffic.bytesReceived),
+      .cause(Describe.ending(flow.ending)))
   }
 
   private nonisolated func report(_ flow: FlowReport) {

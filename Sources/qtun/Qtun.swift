@@ -57,6 +57,8 @@ enum Qtun {
         console.printLine(error.text)
         return .internalError
       }
+    case .ticket(let ticket):
+      try TicketCommand(settings: ticket).run(settings, console: console)
     case .share(let share):
       let command = try ShareCommand(settings: share, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in

@@ -35,27 +35,6 @@ struct ResetTokenTests {
   }
 }
 
-@Suite("DatagramQueue")
-struct DatagramQueueTests {
-  @Test("first in, first out, also after it ran empty")
-  func order() {
-    var queue = DatagramQueue()
-    #expect(queue.first == nil && queue.count == 0)
-    for round in 0..<3 {
-      for number in 0..<5 { queue.append([UInt8(round), UInt8(number)]) }
-      #expect(queue.count == 5)
-      for number in 0..<5 {
-        #expect(queue.first == [UInt8(round), UInt8(number)])
-        queue.removeFirst()
-      }
-      #expect(queue.first == nil && queue.count == 0)
-    }
-    queue.append([1])
-    queue.removeAll()
-    #expect(queue.first == nil && queue.count == 0)
-  }
-}
-
 @Suite("ClientMemory")
 struct ClientMemoryTests {
   @Test("tokens and tickets are handed out once")

@@ -21,7 +21,7 @@ public final class SimSocket: DatagramSocket {
 
   public func send(_ batch: DatagramBatch) -> SendResult {
     precondition(!isBlocked, "nothing may be sent while blocked")
-    precondition(batch.segmentSize > 0 && !batch.bytes.isEmpty, "an empty batch")
+    precondition(batch.segmentSize > 0 || batch.bytes.isEmpty, "no size to cut by")
     guard !isClosed, let network else { return .sent }
     let datagrams = split(batch)
     if let blocksUntil, blocksUntil > network.loop.now {
@@ -85,7 +85,8 @@ public final class SimSocket: DatagramSocket {
   }
 
   private func split(_ batch: DatagramBatch) -> [SimDatagram] {
-    stride(from: 0, to: batch.bytes.count, by: batch.segmentSize).map { start in
+    // An empty datagram is one as well.
+    stride(from: 0, to: max(1, batch.bytes.count), by: max(1, batch.segmentSize)).map { start in
       let end = min(start + batch.segmentSize, batch.bytes.count)
       return SimDatagram(
         bytes: Array(batch.bytes[start..<end]), from: publicAddress, to: batch.path.remote,

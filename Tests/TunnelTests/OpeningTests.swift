@@ -75,6 +75,32 @@ struct OpeningTests {
       try choice.plan(offered: offered) == [PlannedOpening(service: service, destination: nil)])
   }
 
+  @Test("a UDP service is opened at a UDP address, whether or not the choice says so")
+  func datagrams() throws {
+    let offered = [ControlMessage.Service(name: "dns", port: 53, kind: .datagram)]
+    let plan = try Opening.everything.plan(offered: offered)
+    #expect(plan.map(\.service.address.description) == ["udp:127.0.0.1:53"])
+    let place = SocketAddress.loopbackIPv4.with(port: 8_080)
+    for address in [LocalAddress.tcp(place), .udp(place)] {
+      let chosen = Opening.chosen([.init(name: "dns", address: address, use: .service)])
+      #expect(try chosen.plan(offered: offered).map(\.service.address) == [.udp(place)])
+    }
+  }
+
+  @Test("what cannot be opened that way is an error, and a kind of a later version is left out")
+  func wrongKinds() throws {
+    let kinds: [(ControlMessage.Service.Kind, LocalAddress)] = [
+      (.stream, .udp(.loopbackIPv4)), (.datagram, .unix(path: "a")), (.unknown(9), address),
+    ]
+    for (kind, place) in kinds {
+      let offered = [ControlMessage.Service(name: "a", port: 1, kind: kind)]
+      let chosen = Opening.chosen([.init(name: "a", address: place, use: .service)])
+      #expect(throws: TunnelError.self) { try chosen.plan(offered: offered) }
+    }
+    let later = [ControlMessage.Service(name: "a", port: 1, kind: .unknown(9))]
+    #expect(try Opening.everything.plan(offered: later).isEmpty)
+  }
+
   @Test("a choice without a name means the service without one, or the only one")
   func nameless() throws {
     let choice = Opening.chosen([.init(name: nil, address: address, use: .service)])

@@ -14,11 +14,13 @@ struct ProtocolDocumentTests {
     case "proof": try checkProof(vector)
     case "header": try checkHeader(vector)
     case "ticket": try checkTicket(vector)
+    case "grant": try checkGrant(vector)
     case "path": try checkPath(vector)
     case "probe": try checkProbe(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
+    case "datagram": try checkDatagram(vector)
     default: Issue.record("no such kind of vector")
     }
   }
@@ -28,8 +30,8 @@ struct ProtocolDocumentTests {
     let vectors = try Document.load().vectors
     #expect(
       Set(vectors.map(\.kind)) == [
-        "varint", "message", "proof", "header", "ticket", "path", "probe", "preface", "frame",
-        "go-ahead",
+        "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
+        "frame", "go-ahead", "datagram",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -72,6 +74,14 @@ struct ProtocolDocumentTests {
       ("services in a WELCOME", "\(ControlMessage.servicesMax)"),
       ("name of a service", "\(ControlMessage.nameMax) bytes"),
       ("addresses in a ticket", "\(Ticket.addressesMax)"),
+      ("grant", "\(Grant.bytesMax) bytes"),
+      ("identities that use one grant", "\(Grant.usesMax)"),
+      ("UDP flows of a session", "\(DatagramFlows.flowsMax)"),
+      ("fragments of a datagram", "\(DatagramHeader.fragmentsMax)"),
+      (
+        "datagrams that are not whole yet",
+        "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
+      ),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))
@@ -125,17 +135,14 @@ struct ProtocolDocumentTests {
       return .hello(
         ControlMessage.Hello(
           version: try vector.number("version"), capabilities: try vector.number("capabilities"),
-          proof: try vector.bytes("proof")))
+          proof: try vector.bytes("proof"), grant: try vector.bytes("grant")))
     case "welcome":
       let services = try vector.text("services").split(separator: " ").map { service in
         let parts = service.split(separator: ":", omittingEmptySubsequences: false)
         let port = try #require(UInt16(parts[1]))
-        var service = ControlMessage.Service(name: String(parts[0]), port: port)
-        if parts.count > 2 {
-          let number = try #require(UInt8(parts[2]))
-          service.kind = try #require(ControlMessage.Service.Kind(rawValue: number))
-        }
-        return service
+        let number = try #require(parts.count > 2 ? UInt8(parts[2]) : 0)
+        return ControlMessage.Service(
+          name: String(parts[0]), port: port, kind: ControlMessage.Service.Kind(number: number))
       }
       return .welcome(
         ControlMessage.Welcome(
@@ -180,19 +187,41 @@ struct ProtocolDocumentTests {
     #expect(text == "qtun1" + Base32.encode(sealed))
     let key = try vector.bytes("identity")
     let identity = try #require(PublicKey(key))
-    let capability = SecretBytes(try vector.bytes("capability"))
+    let grant = try vector.fields["grant"].map { _ in try vector.bytes("grant") }
+    let secret = SecretBytes(try vector.bytes(grant == nil ? "capability" : "root"))
     let port = UInt16(try vector.number("port"))
     let addresses = try vector.text("addresses").split(separator: ",").map { entry in
       let parts = entry.split(separator: " ")
       let port = try #require(UInt16(parts[1]))
       return try #require(SocketAddress(String(parts[0]), port: port))
     }
-    let ticket = Ticket(
-      identity: identity, capability: capability, port: port, addresses: addresses)
+    var ticket = Ticket(
+      identity: identity, capability: secret, port: port, addresses: addresses)
+    if let grant { ticket = ticket.restricted(to: try #require(Grant(grant))) }
     #expect(ticket.text == text)
     let read = try Ticket(text)
     #expect(read.identity == identity && read.port == port && read.addresses == addresses)
-    #expect(capability.withBytes { read.capability.matches($0) })
+    #expect(read.grant == ticket.grant)
+    #expect(ticket.capability.withBytes { read.capability.matches($0) })
+  }
+
+  private func checkGrant(_ vector: Vector) throws {
+    let id = try #require(UInt64(try vector.text("id"), radix: 16))
+    // A name after each comma; `none` is no name at all.
+    let names = try vector.text("services")
+    let services =
+      names == "none"
+      ? [] : names.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    let grant = try #require(
+      Grant(
+        id: GrantID(number: id), expiry: try vector.number("expiry"),
+        uses: try vector.number("uses"), services: services))
+    let bytes = try vector.bytes("hex")
+    #expect(grant.bytes == bytes)
+    #expect(Grant(bytes) == grant)
+    let root = SecretBytes(try vector.bytes("root"))
+    let capability = Grant.capability(root: root, grant: bytes)
+    try vector.bytes("capability").withUnsafeBytes { #expect(capability.matches($0)) }
   }
 
   private func checkPath(_ vector: Vector) throws {
@@ -218,6 +247,29 @@ struct ProtocolDocumentTests {
     try vector.bytes("datagram").withUnsafeBytes { datagram in
       FrameEncoder.encode(datagram) { #expect(Array($0) == bytes) }
     }
+  }
+
+  private func checkDatagram(_ vector: Vector) throws {
+    let bytes = try vector.bytes("hex")
+    let namesService = vector.fields["service"] != nil
+    let decoded = DatagramHeaderTests.decode(bytes, namesService: namesService)
+    guard vector.fields["result"] != "malformed" else {
+      #expect(decoded == nil)
+      return
+    }
+    var header = DatagramHeader(
+      flow: try vector.number("flow"), service: vector.fields["service"].flatMap { UInt64($0) },
+      fragment: nil)
+    if vector.fields["number"] != nil {
+      header.fragment = DatagramHeader.Fragment(
+        number: try vector.number("number"), index: Int(try vector.number("index")),
+        count: Int(try vector.number("count")))
+    }
+    let payload = try vector.bytes("payload")
+    #expect(decoded?.0 == header && decoded?.1 == payload)
+    var memory = [UInt8](repeating: 0, count: DatagramHeader.sizeMax)
+    let count = memory.withUnsafeMutableBytes(header.write)
+    #expect(memory.prefix(count) + payload == bytes)
   }
 
   /// Exhaustive on purpose: a new kind of message has to find its way into the samples as well.

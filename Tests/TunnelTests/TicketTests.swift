@@ -26,6 +26,7 @@ struct TicketTests {
       #expect(read.capability.withBytes { ticket.capability.matches($0) })
       #expect(read.port == ticket.port)
       #expect(read.addresses == ticket.addresses)
+      #expect(read.grant == ticket.grant)
     }
   }
 
@@ -61,10 +62,10 @@ struct TicketTests {
   }
 
   @Test("cut off anywhere, it is known to be cut off")
-  func truncated() {
-    for addresses in [Self.sample.addresses, []] {
-      var ticket = Self.sample
-      ticket.addresses = addresses
+  func truncated() throws {
+    var bare = Self.sample
+    bare.addresses = []
+    for ticket in [Self.sample, bare, try Self.limited()] {
       let text = ticket.text
       for count in 5..<text.count {
         #expect(throws: TicketError.truncated) { try Ticket(String(text.prefix(count))) }
@@ -103,11 +104,23 @@ struct TicketTests {
   }
 
   @Test("flags or content of later versions are called newer")
-  func newer() {
+  func newer() throws {
     var content = Self.content()
-    content[0] = 1
+    content[0] = 2
     #expect(throws: TicketError.newer) { try Ticket(Self.seal(content)) }
+    let grant = try #require(Grant(id: .random(), expiry: 0, uses: 0, services: [])).bytes
+    let limited = [1] + Self.content().dropFirst() + [UInt8(grant.count)] + grant
+    #expect(try Ticket(Self.seal(limited)).grant != nil)
+    #expect(throws: TicketError.newer) { try Ticket(Self.seal(limited + [0])) }
     #expect(throws: TicketError.newer) { try Ticket(Self.seal(Self.content() + [0])) }
+  }
+
+  @Test("a grant that is none, or that is announced and not there, is refused")
+  func badGrant() {
+    let content = [1] + Self.content().dropFirst()
+    for grant: [UInt8] in [[], [0], [1, 7], [200]] {
+      #expect(throws: TicketError.mistyped) { try Ticket(Self.seal(content + grant)) }
+    }
   }
 
   @Test("more addresses than allowed, or one of an unknown family, are refused")
@@ -172,6 +185,11 @@ struct TicketTests {
 
   // MARK: Making tickets by hand
 
+  private static func limited() throws -> Ticket {
+    let grant = Grant(id: GrantID(number: 99), expiry: 1_800_000_000, uses: 3, services: ["web"])
+    return sample.restricted(to: try #require(grant))
+  }
+
   private static let ipv4: [UInt8] = [4, 192, 0, 2, 1, 0, 80]
 
   /// Flags, identity, capability and port as documented, and these addresses.
@@ -191,8 +209,13 @@ struct TicketTests {
         ? SocketAddress(ipv4: UInt32(truncatingIfNeeded: random.next()), port: port)
         : SocketAddress(high: random.next() | 1, low: random.next(), port: port)
     }
-    return Ticket(
+    let ticket = Ticket(
       identity: identity, capability: SecretBytes(Payload.bytes(16, seed: random.next())),
       port: UInt16(truncatingIfNeeded: random.next()), addresses: addresses)
+    guard random.chance(0.5) else { return ticket }
+    let grant = Grant(
+      id: GrantID(number: random.next()), expiry: random.below(1 << 33), uses: random.below(9),
+      services: ["web"])
+    return ticket.restricted(to: try #require(grant))
   }
 }

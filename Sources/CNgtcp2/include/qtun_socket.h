@@ -30,8 +30,8 @@ typedef struct qtun_received {
 } qtun_received;
 
 /// One message of a send batch; `segment_size` below `length` asks for UDP_SEGMENT.
-/// A `local` address of all zeros leaves the source to the routing table, a `hop_limit` of zero the
-/// TTL to the system.
+/// A `local` address of all zeros leaves the source to the routing table; a `remote` one is whoever
+/// the socket is connected to; a `hop_limit` of zero leaves the TTL to the system.
 typedef struct qtun_transmit {
   const uint8_t *base;
   uint32_t length;
@@ -58,6 +58,15 @@ int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_addre
 /// Duplicates a socket of `qtun_udp_open` for another program: blocking, kept on exec, and with the
 /// kernel's defaults for what `qtun_udp_open` set beside the buffers. Returns it or -errno.
 int qtun_udp_plain_copy(int fd, bool is_ipv4);
+/// The same for datagrams of programs rather than of QUIC: no DF, because nobody searches for the
+/// path's MTU, and no ECN.
+int qtun_udp_open_plain(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
+                        bool *is_ipv4);
+
+/// A plain socket that is connected to `remote`: it takes datagrams from there alone, and learns of
+/// ICMP's "port unreachable" as ECONNREFUSED.
+int qtun_udp_connect(const qtun_address *remote, uint32_t buffer_bytes, qtun_address *bound,
+                     bool *is_ipv4);
 
 /// Receives up to QTUN_BATCH messages into `buffers` (QTUN_BATCH * QTUN_RECEIVE_BUFFER bytes).
 /// Returns their number, or -errno.

@@ -83,7 +83,5 @@ public enum DatagramError: Error, Equatable, Sendable {
   case tooLarge(max: Int)
   /// The peer did not negotiate DATAGRAM frames.
   case unsupported
-  /// As many as the queue holds are waiting already.
-  case queueFull
   case connectionLost(QuicError)
 }

@@ -30,8 +30,12 @@ public struct TransportSettings: Sendable {
   public var unsentBytesMax = 256 * 1024
   /// The largest DATAGRAM frame that the peer may send; 0 turns them off (RFC 9221 §3).
   public var datagramSizeMax = 65_535
-  /// Datagrams that wait to be sent; beyond it the sender is told.
-  public var datagramsQueuedMax = 256
+  /// Bytes of datagrams that wait, to be sent and to be delivered; beyond it the oldest are dropped.
+  /// What a burst of local programs brings within one tick of the loop.
+  public var datagramBytesQueuedMax = 2 * 1024 * 1024
+  /// How long a datagram may wait to be sent, or four round trips if that is longer: while congestion
+  /// control allows nothing, a queue that only grew would make every later datagram late.
+  public var datagramAgeMax = Duration.milliseconds(100)
   /// UDP payload sizes to try above 1200, ascending (RFC 8899). The steps are common MTUs less
   /// IP and UDP headers: 1280, PPPoE, Ethernet over IPv6 and IPv4, jumbo frames, and what loopback takes.
   public var pathMTUProbes: [UInt16] = [
@@ -92,6 +96,12 @@ public struct ConnectionStatistics: Sendable {
   public var datagramsSent: UInt64 = 0
   /// Datagrams that arrived.
   public var datagramsReceived: UInt64 = 0
+  /// DATAGRAM frames (RFC 9221) that left in packets.
+  public var datagramFramesSent: UInt64 = 0
+  /// DATAGRAM frames that arrived.
+  public var datagramFramesReceived: UInt64 = 0
+  /// Of both directions, those that this side dropped from a queue.
+  public var datagramFramesDropped: UInt64 = 0
   /// Packets with stream data that were declared lost.
   public var packetsLost: UInt64 = 0
   /// The largest UDP payload that is known to pass.

@@ -176,10 +176,9 @@ extension ConnectionCore {
   }
 
   fileprivate func datagramReceived(_ bytes: UnsafeRawBufferPointer) {
-    // The peer may send faster than a tick delivers; datagrams may be dropped.
-    guard events.count < Self.eventsMax else { return }
-    events.append(.datagram(Array(bytes)))
+    // The peer may send faster than a tick delivers; datagrams may be dropped (RFC 9221 §5.3).
+    datagramsArrived.append(
+      bytes, UnsafeRawBufferPointer(start: nil, count: 0), now: .distantFuture)
+    counters.datagramFramesReceived += 1
   }
-
-  private static let eventsMax = 4_096
 }

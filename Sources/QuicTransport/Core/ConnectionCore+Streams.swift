@@ -20,18 +20,31 @@ extension ConnectionCore {
 
   /// Queues a DATAGRAM frame (RFC 9221); it may be lost, and is never sent again.
   public func sendDatagram(_ bytes: [UInt8]) throws(DatagramError) {
+    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    let result = bytes.withUnsafeBytes { bytes -> Result<Void, DatagramError> in
+      Result { () throws(DatagramError) in try sendDatagram(nothing, bytes) }
+    }
+    try result.get()
+  }
+
+  /// Queues two pieces as one DATAGRAM frame. A full queue drops its oldest, and while congestion
+  /// control closes the window, what has waited for too long is dropped (RFC 9221 §5.4): see
+  /// `TransportSettings.datagramAgeMax`.
+  public func sendDatagram(
+    _ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer
+  ) throws(DatagramError) {
     guard case .open = state else { throw .connectionLost(ending ?? .idleTimeout) }
-    guard !bytes.isEmpty else { throw .empty }
+    let count = header.count + payload.count
+    guard count > 0 else { throw .empty }
     let sizeMax = datagramSizeMax
     guard sizeMax > 0 else { throw .unsupported }
-    guard bytes.count <= sizeMax else { throw .tooLarge(max: sizeMax) }
-    guard datagrams.count < settings.datagramsQueuedMax else { throw .queueFull }
-    datagrams.append(bytes)
+    guard count <= sizeMax else { throw .tooLarge(max: sizeMax) }
+    datagrams.append(header, payload, now: now)
     markDirty()
   }
 
   /// The largest datagram that fits a packet on the current path and that the peer takes; 0 when
-  /// it takes none.
+  /// it takes none. It changes with the path and what is found out about it: ask each time.
   public var datagramSizeMax: Int {
     guard state.isLive,
       let peer = ngtcp2_conn_get_remote_transport_params(handle)?.pointee,
@@ -136,6 +149,7 @@ extension ConnectionCore {
   /// How the connection is doing, counted from its start.
   public var statistics: ConnectionStatistics {
     var statistics = counters
+    statistics.datagramFramesDropped = datagrams.droppedCount + datagramsArrived.droppedCount
     guard state.isLive else { return statistics }
     let info = self.info
     statistics.latestRTT = .nanoseconds(Int64(clamping: info.latest_rtt))

@@ -7,6 +7,8 @@ extension ConnectionCore {
   func transmit(now: Instant) -> Bool {
     guard state.isLive, let host else { return true }
     creditConnection()
+    // What could not leave now, and has waited for too long, never will.
+    defer { dropLateDatagrams(now: now) }
     if let stranded {
       self.stranded = nil
       if case .blocked = stranded.send(through: self) { return false }
@@ -57,6 +59,24 @@ extension ConnectionCore {
     return !isBlocked
   }
 
+  /// Drops datagrams that are late, because the window is closed or the socket is full. It comes after
+  /// writing: a process that was not scheduled for a while finds what it missed and the window's
+  /// opening together.
+  func dropLateDatagrams(now: Instant) {
+    guard !datagrams.isEmpty, state.isLive else { return }
+    let smoothed = Duration.nanoseconds(Int64(clamping: info.smoothed_rtt))
+    let age = max(settings.datagramAgeMax, smoothed * Self.datagramRoundTripsMax)
+    datagrams.dropOlder(than: age, now: now, keeping: Self.datagramBytesKept)
+  }
+
+  /// So little is no queue (RFC 8289 §4.4 spares the last packet), and may be a question that is asked
+  /// once: the pacing of a large MTU probe holds it up for longer than its path is slow.
+  private static let datagramBytesKept = 16 * 1024
+
+  /// A window takes round trips to open: three for the fragments of the largest UDP datagram in slow
+  /// start (RFC 9002 §7.3.1), and as many for the pacing of a probe for the largest MTU.
+  private static let datagramRoundTripsMax = 4
+
   /// Reads what the guard held back, once ngtcp2 has left the handshake.
   ///
   /// A client does so in a write after TLS is done, not when TLS is done: until that write it still
@@ -92,9 +112,11 @@ extension ConnectionCore {
     let more = sawOtherPath ? 0 : UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE)
     while true {
       let result: Int
-      if case .open = state, datagrams.first != nil {
-        result = writeDatagram(destination, capacity, more, &info, now)
-      } else if case .open = state, let stream = scheduler.current, mayWrite(stream) {
+      let stream = sendableStream
+      if hasDatagramTurn(before: stream) {
+        let waits = stream != nil
+        result = writeDatagram(destination, capacity, more, &info, now, streamsWait: waits)
+      } else if let stream {
         result = writeStream(stream, destination, capacity, more, &info, now)
       } else {
         return Int(
@@ -111,6 +133,16 @@ extension ConnectionCore {
       default: return result
       }
     }
+  }
+
+  private var sendableStream: StreamCore? {
+    guard case .open = state, let stream = scheduler.current, mayWrite(stream) else { return nil }
+    return stream
+  }
+
+  private func hasDatagramTurn(before stream: StreamCore?) -> Bool {
+    guard case .open = state, !datagrams.isEmpty else { return false }
+    return stream == nil || datagramTurns.isDatagramNext
   }
 
   /// While the peer's connection window is full, only a bare FIN may pass. MAX_DATA brings a flush.
@@ -142,6 +174,7 @@ extension ConnectionCore {
       stream.sendBuffer.markSent(consumed)
       if isLast, stream.sendBuffer.unsentCount == 0 { stream.finSent = true }
       scheduler.sent(consumed, hasMore: stream.hasUnsent)
+      datagramTurns.sentStream(consumed)
       stream.noteSent()
     } else {
       switch Int32(clamping: result) {
@@ -155,23 +188,29 @@ extension ConnectionCore {
 
   private func writeDatagram(
     _ destination: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ more: UInt32,
-    _ info: inout ngtcp2_pkt_info, _ now: Instant
+    _ info: inout ngtcp2_pkt_info, _ now: Instant, streamsWait: Bool
   ) -> Int {
-    guard let datagram = datagrams.first else { return 0 }
+    let count = datagrams.firstCount
     // The path may have shrunk since it was queued.
-    guard datagram.count <= datagramSizeMax else {
-      datagrams.removeFirst()
+    guard count <= datagramSizeMax else {
+      datagrams.dropFirst()
       return Int(NGTCP2_ERR_WRITE_MORE)
     }
     var accepted: Int32 = 0
-    let result = Int(
-      qtun_conn_write_datagram(
-        handle, &sendingPath.pointee.path, &info, destination, capacity, &accepted, more, 0,
-        datagram, datagram.count, now.nanoseconds))
-    if accepted != 0 { datagrams.removeFirst() }
+    let result = datagrams.withFirst { datagram in
+      Int(
+        qtun_conn_write_datagram(
+          handle, &sendingPath.pointee.path, &info, destination, capacity, &accepted, more, 0,
+          datagram.baseAddress?.assumingMemoryBound(to: UInt8.self), count, now.nanoseconds))
+    }
+    if accepted != 0 {
+      datagrams.removeFirst()
+      datagramTurns.sentDatagram(count, streamsWait: streamsWait)
+      counters.datagramFramesSent += 1
+    }
     // ngtcp2 refuses a datagram that no packet can take; nobody would ever take it out.
     if result == Int(NGTCP2_ERR_INVALID_ARGUMENT) || result == Int(NGTCP2_ERR_INVALID_STATE) {
-      datagrams.removeFirst()
+      datagrams.dropFirst()
       return Int(NGTCP2_ERR_WRITE_MORE)
     }
     return result

@@ -35,7 +35,10 @@ public final class ConnectionCore {
   /// Streams with something to deliver.
   var listed: [StreamCore] = []
   var scheduler = StreamScheduler()
-  var datagrams = DatagramQueue()
+  /// DATAGRAM frames that wait for a packet, and those that wait for `deliver`.
+  var datagrams: DatagramQueue
+  var datagramsArrived: DatagramQueue
+  var datagramTurns = DatagramTurns()
   var counters = ConnectionStatistics()
   var cryptoGuard: CryptoGuard
   var earlyGuard = EarlyPacketGuard()
@@ -86,6 +89,8 @@ public final class ConnectionCore {
     self.path = PathStorage(path)
     lastNow = now
     cryptoGuard = CryptoGuard(isServer: role.isServer)
+    datagrams = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
+    datagramsArrived = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
     flow = ConnectionFlow(settings: settings, now: now)
     connectionID = host.makeConnectionID()
     sendingPath = .allocate(capacity: 1)
@@ -155,7 +160,7 @@ public final class ConnectionCore {
   }
 
   /// Something waits for `deliver`.
-  var hasEvents: Bool { !events.isEmpty || !listed.isEmpty }
+  var hasEvents: Bool { !events.isEmpty || !listed.isEmpty || !datagramsArrived.isEmpty }
 
   func unrouteAll() {
     for id in routes { host?.unroute(id) }
@@ -280,14 +285,13 @@ extension ConnectionCore {
       switch event {
       case .ready: becomeReady()
       // A peer may send, and even close, in the same tick in which it is judged.
-      case .opened where !isAdmitted, .datagram where !isAdmitted: break
+      case .opened where !isAdmitted: break
       case .opened(let stream): delegate?.connection(self, opened: stream)
       case .streamsAllowed: delegate?.connectionAllowsStreams(self)
-      case .datagram(let bytes):
-        bytes.withUnsafeBytes { delegate?.connection(self, received: $0) }
       case .closed(let error): closed = error
       }
     }
+    deliverDatagrams()
     let listed = self.listed
     self.listed.removeAll(keepingCapacity: true)
     for stream in listed {
@@ -295,6 +299,16 @@ extension ConnectionCore {
       creditIfDone(stream)
     }
     if let closed { delegate?.connection(self, closed: closed) }
+  }
+
+  private func deliverDatagrams() {
+    guard !datagramsArrived.isEmpty else { return }
+    // Nothing is read, and so nothing arrives, while the delegate is told.
+    if isAdmitted, let delegate {
+      datagramsArrived.forEach { delegate.connection(self, received: $0) }
+      delegate.connectionDeliveredDatagrams(self)
+    }
+    datagramsArrived.removeAll()
   }
 
   private func becomeReady() {
@@ -413,7 +427,6 @@ extension ConnectionCore {
     case ready
     case opened(StreamCore)
     case streamsAllowed
-    case datagram([UInt8])
     case closed(QuicError)
   }
 

@@ -38,6 +38,13 @@ public protocol ConnectionDelegate: AnyObject {
   func connectionAllowsStreams(_ connection: ConnectionCore)
   /// A DATAGRAM frame arrived; the bytes are valid during the call.
   func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer)
+  /// Every DATAGRAM frame of this tick was handed over: what was gathered may leave.
+  func connectionDeliveredDatagrams(_ connection: ConnectionCore)
   /// The connection is gone. The last call.
   func connection(_ connection: ConnectionCore, closed error: QuicError)
+}
+
+extension ConnectionDelegate {
+  /// Most gather nothing.
+  public func connectionDeliveredDatagrams(_ connection: ConnectionCore) {}
 }

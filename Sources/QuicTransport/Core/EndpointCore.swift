@@ -312,7 +312,9 @@ extension EndpointCore: TickMember {
     dirty.removeAll(keepingCapacity: true)
     for connection in batch {
       connection.isDirty = false
-      if !isBlocked(connection) {
+      if isBlocked(connection) {
+        connection.dropLateDatagrams(now: now)
+      } else {
         _ = connection.transmit(now: now)
       }
       // What came up while delivering or writing is told in the next tick, which follows at once.

@@ -15,7 +15,8 @@ public struct ReceivedDatagram {
   }
 }
 
-/// One or more datagrams of equal size for one path; the last may be shorter.
+/// One or more datagrams of equal size for one path; the last may be shorter. An empty one is always
+/// alone.
 public struct DatagramBatch {
   /// The payloads, one behind the other.
   public var bytes: UnsafeRawBufferPointer
@@ -82,4 +83,12 @@ public protocol DatagramReceiver: AnyObject {
 
   /// The socket takes batches again.
   func datagramSocketWritable(_ socket: any DatagramSocket)
+
+  /// Nobody listens where the socket is connected to, says ICMP.
+  func datagramSocketRefused(_ socket: any DatagramSocket)
+}
+
+extension DatagramReceiver {
+  /// Nothing, for sockets that are not connected.
+  public func datagramSocketRefused(_ socket: any DatagramSocket) {}
 }

@@ -26,6 +26,8 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
   private var registrations: [Registration] = []
   private var freeSlots: [Int] = []
   private var isStopping = false
+  /// Where the sockets of this loop receive, one at a time.
+  private(set) lazy var receiveMemory = ReceiveMemory()
 
   /// - Throws: `RuntimeError.system` when the process has no descriptors left.
   public init() throws(RuntimeError) {

@@ -3,8 +3,9 @@ internal import Glibc
 
 /// A UDP socket that receives and sends in batches: recvmmsg with GRO, UDP_SEGMENT (GSO).
 ///
-/// It reports ECN and the local address of each datagram, sets DF, and is dual-stack when it is
-/// bound to `SocketAddress.any`.
+/// It reports the local address of each datagram and is dual-stack when it is bound to
+/// `SocketAddress.any`. One that carries QUIC sets DF and reports ECN; one that talks to programs
+/// leaves both to the kernel.
 public final class UDPSocket: DatagramSocket, ReadinessHandler {
   /// The bound address, with its real port.
   public let localAddress: SocketAddress
@@ -15,8 +16,7 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   /// Nil once closed: nobody reads it any more, so the loop would be told of it without end.
   private var descriptor: FileDescriptor?
   private let isIPv4: Bool
-  private let receiveBuffers: UnsafeMutablePointer<UInt8>
-  private let messages: UnsafeMutablePointer<qtun_received>
+  private let isConnected: Bool
   private var registration: Registration.Token?
   /// False once the kernel or a device refused a segmented send.
   private var hasSegmentation = true
@@ -30,29 +30,49 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   ///   - address: port 0 picks a free port.
   ///   - bufferBytes: what is asked of the kernel for each direction; it may grant less.
   /// - Throws: `RuntimeError.system` with EADDRINUSE, EACCES and the like.
-  public init(loop: EpollLoop, binding address: SocketAddress, bufferBytes: Int)
+  public convenience init(loop: EpollLoop, binding address: SocketAddress, bufferBytes: Int)
     throws(RuntimeError)
   {
-    var raw = address.raw
+    try self.init(loop: loop, opening: .quic(address), bufferBytes: bufferBytes)
+  }
+
+  /// The same for whatever `opening` says.
+  public init(loop: EpollLoop, opening: Opening, bufferBytes: Int) throws(RuntimeError) {
     var bound = qtun_address()
     var isIPv4 = false
-    let result = qtun_udp_open(&raw, UInt32(clamping: bufferBytes), &bound, &isIPv4)
-    if result < 0 { throw .system("bind", -result) }
+    let bytes = UInt32(clamping: bufferBytes)
+    let result: Int32
+    switch opening {
+    case .quic(let address):
+      var raw = address.raw
+      result = qtun_udp_open(&raw, bytes, &bound, &isIPv4)
+      isConnected = false
+    case .programs(let address):
+      var raw = address.raw
+      result = qtun_udp_open_plain(&raw, bytes, &bound, &isIPv4)
+      isConnected = false
+    case .target(let address):
+      var raw = address.raw
+      result = qtun_udp_connect(&raw, bytes, &bound, &isIPv4)
+      isConnected = true
+    }
+    if result < 0 { throw .system(isConnected ? "connect" : "bind", -result) }
     self.loop = loop
     self.isIPv4 = isIPv4
     let descriptor = FileDescriptor(owning: result)
     localAddress = SocketAddress(bound)
-    // Only what datagrams actually fill becomes resident.
-    receiveBuffers = .allocate(capacity: Int(QTUN_BATCH * QTUN_RECEIVE_BUFFER))
-    messages = .allocate(capacity: Int(QTUN_BATCH))
-    messages.initialize(repeating: qtun_received(), count: Int(QTUN_BATCH))
     registration = try loop.register(descriptor, edgeTriggered: false, handler: self)
     self.descriptor = consume descriptor
   }
 
-  deinit {
-    receiveBuffers.deallocate()
-    messages.deallocate()
+  /// What a socket is for.
+  public enum Opening: Sendable {
+    /// QUIC between peers, bound here.
+    case quic(SocketAddress)
+    /// Programs that write to this address.
+    case programs(SocketAddress)
+    /// One server, to which the socket is connected: batches go there, whatever path they name.
+    case target(SocketAddress)
   }
 
   /// Stops watching and sending, and releases the port.
@@ -93,11 +113,14 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     for _ in 0..<Self.receivesPerTick {
       // Whoever was told of a datagram may have closed the socket.
       guard let raw = descriptor?.raw else { return }
-      let count = Int(qtun_udp_receive(raw, receiveBuffers, localAddress.port, messages))
+      let memory = loop.receiveMemory
+      let count = Int(
+        qtun_udp_receive(raw, memory.buffers, localAddress.port, memory.messages))
       // Errors here are asynchronous ICMP reports; QUIC ignores them (RFC 9000 §14.2.1).
+      if count == -Int(ECONNREFUSED) { receiver?.datagramSocketRefused(self) }
       guard count > 0 else { return }
       for index in 0..<count {
-        deliver(messages[index], now: now)
+        deliver(memory.messages[index], now: now)
       }
       if count < Int(QTUN_BATCH) { return }
     }
@@ -172,25 +195,30 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
       if result == -EIO { hasSegmentation = false }
     }
     var offset = 0
-    while offset < batch.bytes.count {
+    // An empty datagram is one as well.
+    repeat {
       let size = min(batch.segmentSize, batch.bytes.count - offset)
       var single = batch
       single.bytes = UnsafeRawBufferPointer(rebasing: batch.bytes[offset..<offset + size])
       single.segmentSize = size
       if Self.isFull(trySend(single)) { return offset }
       offset += size
-    }
+    } while offset < batch.bytes.count
     return offset
   }
 
   private func trySend(_ batch: DatagramBatch) -> Int32 {
     guard let raw = descriptor?.raw else { return -EBADF }
+    // A connected socket is told neither end: that would cost a look at the routing table.
     var message = qtun_transmit(
       base: batch.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
       length: UInt32(batch.bytes.count), segment_size: UInt32(batch.segmentSize),
-      remote: batch.path.remote.raw, local: batch.path.local.raw, ecn: batch.ecn.rawValue,
+      remote: isConnected ? qtun_address() : batch.path.remote.raw,
+      local: isConnected ? qtun_address() : batch.path.local.raw, ecn: batch.ecn.rawValue,
       hop_limit: batch.hopLimit ?? 0)
-    return qtun_udp_send(raw, isIPv4, &message, 1)
+    let result = qtun_udp_send(raw, isIPv4, &message, 1)
+    if result == -ECONNREFUSED { receiver?.datagramSocketRefused(self) }
+    return result
   }
 
   /// Every other error is a lost datagram: EMSGSIZE is a probe too large for the device,

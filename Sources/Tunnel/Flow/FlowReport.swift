@@ -49,7 +49,8 @@ extension FlowReport.Ending {
       case TunnelCode.targetBusy: self = .targetBusy
       case TunnelCode.targetNotAllowed: self = .targetNotAllowed
       case TunnelCode.nameNotFound: self = .nameNotFound
-      case TunnelCode.unknownService, TunnelCode.malformedHeader, TunnelCode.serviceMismatch:
+      case TunnelCode.unknownService, TunnelCode.malformedHeader, TunnelCode.serviceMismatch,
+        TunnelCode.notInScope:
         self = .rejected
       case TunnelCode.sessionEnding: self = .sessionLost
       default: self = .remoteReset

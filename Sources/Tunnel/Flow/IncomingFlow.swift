@@ -14,6 +14,7 @@ final class IncomingFlow {
 
   private let stream: StreamCore
   private let services: [String: ServiceRoute]
+  private let unknownCode: UInt64
   private let finder: TargetFinder
   private let origin: ProxyProtocol.Origin
   private let loop: any EventLoop
@@ -30,15 +31,17 @@ final class IncomingFlow {
 
   /// - Parameters:
   ///   - services: where the flows of each service go, by its name.
+  ///   - unknownCode: what a flow to any other service is refused with.
   ///   - origin: whom the flow comes from, for targets that want to know.
   ///   - ended: called once, on the loop.
   init(
-    stream: StreamCore, services: [String: ServiceRoute], origin: ProxyProtocol.Origin,
-    loop: any EventLoop, connect: @escaping Connect, finder: TargetFinder,
-    ended: @escaping (FlowReport) -> Void
+    stream: StreamCore, services: [String: ServiceRoute], unknownCode: UInt64,
+    origin: ProxyProtocol.Origin, loop: any EventLoop, connect: @escaping Connect,
+    finder: TargetFinder, ended: @escaping (FlowReport) -> Void
   ) {
     self.stream = stream
     self.services = services
+    self.unknownCode = unknownCode
     self.finder = finder
     self.origin = origin
     self.loop = loop
@@ -99,7 +102,7 @@ final class IncomingFlow {
 
   private func reach(_ header: FlowHeader) {
     guard let route = services[header.service] else {
-      return fail(.rejected, code: TunnelCode.unknownService)
+      return fail(.rejected, code: unknownCode)
     }
     proxyProtocol = route.proxyProtocol
     switch (route.goal, header.destination) {

@@ -7,7 +7,8 @@ struct LocalListener {
   /// Takes no more connections and gives the address back; safe to call again.
   let close: () -> Void
 
-  /// Begins to listen; each connection becomes a flow of `core`.
+  /// Begins to listen; each connection, or each program that writes to a UDP address, becomes a flow
+  /// of `core`.
   static func open(
     _ opening: PlannedOpening, credentials: ProxyCredentials?, loop: EpollLoop, core: LinkCore
   ) throws(TunnelError) -> LocalListener {
@@ -23,6 +24,15 @@ struct LocalListener {
           listener.close()
           stop()
         }
+      case .udp(let address):
+        let socket = try UDPSocket(
+          loop: loop, opening: .programs(address), bufferBytes: SessionSettings.socketBufferBytes)
+        let programs = ProgramDatagrams(socket: socket, gather: core.gather) { [weak core] end in
+          core?.openDatagramFlow(to: service.name, end: end)
+        }
+        let bound = OpenedService(
+          name: service.name, address: .udp(socket.localAddress), isProxy: false)
+        return LocalListener(service: bound, close: programs.close)
       case .unix(let path):
         let listener = try UnixListener(loop: loop, path: path) { socket in accept(socket) }
         return LocalListener(service: service) {

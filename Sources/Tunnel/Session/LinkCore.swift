@@ -19,6 +19,9 @@ final class LinkCore {
   private let policy: CarrierPolicy
   private let registry: PathRegistry
   private let dialer: CarrierDialer
+  private let udpTimeout: Duration
+  /// Through which datagrams reach local programs.
+  let gather = DatagramGather()
   private var nextAttempt = 0
   private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
@@ -42,7 +45,7 @@ final class LinkCore {
   ///   - over: called once, when there is none any more, with the reason.
   init(
     endpoint: EndpointCore, registry: PathRegistry, dialer: CarrierDialer,
-    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy,
+    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy, udpTimeout: Duration,
     onEvent: @escaping (TunnelEvent) -> Void, opened: @escaping () -> Void,
     over: @escaping (TunnelError) -> Void
   ) {
@@ -52,6 +55,7 @@ final class LinkCore {
     self.registry = registry
     self.dialer = dialer
     self.policy = policy
+    self.udpTimeout = udpTimeout
     plan = DialPlan(addresses: ticket.addresses, policy: policy)
     self.onEvent = onEvent
     self.opened = opened
@@ -73,6 +77,7 @@ final class LinkCore {
     if case .open(let session) = state {
       totals.connection = session.connection.statistics
       totals.path = session.paths.map { describe($0.activePath.path) }
+      totals.note(session.datagrams)
     }
     return totals
   }
@@ -92,6 +97,15 @@ final class LinkCore {
     }
     waiting.append((socket, wish))
     openWaiting()
+  }
+
+  /// Begins a UDP flow to the service of that name, with this end on our side; nil without a session
+  /// that has it.
+  func openDatagramFlow(to service: String, end: any DatagramEnd) -> DatagramFlow? {
+    guard case .open(let session) = state, !isDraining,
+      let index = session.services.firstIndex(where: { $0.name == service })
+    else { return nil }
+    return session.datagrams?.openFlow(service: UInt64(index), end: end)
   }
 
   /// Takes no more local connections; calls `completion` when the flows have ended, at both ends.
@@ -115,6 +129,8 @@ final class LinkCore {
     if case .open(let session) = state {
       totals.connection = session.connection.statistics
       totals.sessionsOpen = 0
+      session.datagrams?.close()
+      totals.note(session.datagrams)
       if session.isFinished { finished = session }
     }
     end(.ended(Self.closeReason))
@@ -163,7 +179,7 @@ final class LinkCore {
         address: address, expectedPeer: ticket.identity, serverName: nil)
       let session = try SessionCore(
         dialing: target, over: path, endpoint: endpoint, registry: registry,
-        capability: ticket.capability, loop: loop)
+        ticket: ticket, loop: loop)
       session.owner = self
       dialled.append(session)
     } catch {
@@ -262,6 +278,12 @@ extension LinkCore: SessionOwner {
       return
     }
     state = .open(session)
+    let onEvent = self.onEvent
+    session.datagrams = DatagramFlows(
+      connection: session.connection, isSharing: false, timeout: udpTimeout, loop: loop,
+      gather: gather, open: { _ in nil },
+      began: { onEvent(.datagramFlowOpened(number: $0)) },
+      ended: { onEvent(.datagramFlowEnded($0)) })
     if let dialTimer { loop.cancel(dialTimer) }
     for other in dialled where other !== session {
       let path = other.connection.currentPath
@@ -327,6 +349,7 @@ extension LinkCore: SessionOwner {
     if case .open(let current) = state, current === session {
       totals.sessionsOpen = 0
       totals.connection = session.connection.statistics
+      totals.note(session.datagrams)
       for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
       onEvent(
         .sessionEnded(

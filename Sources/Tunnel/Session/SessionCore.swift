@@ -26,6 +26,8 @@ protocol SessionOwner: AnyObject {
 ///     dialing:  connecting --ready, HELLO--> greeting --WELCOME--> open --> ended
 ///     sharing:  connecting --ready---------> greeting --HELLO, proof, WELCOME--> open --> ended
 ///
+/// A peer that is not let in may have to wait for the word: greeting --HELLO--> refused --> ended.
+///
 /// A side that wants to stop drains: it says GOODBYE, then FINISHED when its flows have ended. The
 /// other side answers FINISHED when its own flows have ended as well; only then is everything with
 /// the programs at both ends, and the first side closes. An acknowledgement would not do: it tells
@@ -35,12 +37,20 @@ protocol SessionOwner: AnyObject {
 /// server speak to a client that it does not know yet (RFC 9001 §5.7 warns of it).
 final class SessionCore {
   let connection: ConnectionCore
-  let capability: SecretBytes
   let isSharing: Bool
+  /// What lets us in; the dialling side's.
+  private let ticket: Ticket?
+  /// What lets peers in; the sharing side's, with the address that the peer came from.
+  private let gate: (Gate, source: SocketAddress)?
+  /// The terms on which the peer was let in; known to the sharing side once open.
+  private(set) var admission: Gate.Admission?
   weak var owner: (any SessionOwner)?
   private(set) var state = State.connecting
   /// What the sharing side offers; known to the dialing side once open.
   private(set) var services: [ControlMessage.Service]
+
+  /// The UDP flows; set by the owner once the session is open, closed with it.
+  var datagrams: DatagramFlows?
 
   /// Decides on the session's paths, while it is open.
   private(set) var paths: PathManager?
@@ -60,6 +70,8 @@ final class SessionCore {
   enum State {
     case connecting
     case greeting
+    /// Not let in, and about to be told; it has to wait for that (sharing side only).
+    case refused
     case open
     case ended
   }
@@ -67,12 +79,13 @@ final class SessionCore {
   /// The sharing side of a connection that was accepted.
   init(
     accepting connection: ConnectionCore, endpoint: EndpointCore, registry: PathRegistry,
-    capability: SecretBytes, services: [ControlMessage.Service], loop: any EventLoop
+    gate: Gate, source: SocketAddress, services: [ControlMessage.Service], loop: any EventLoop
   ) {
     self.endpoint = endpoint
     self.registry = registry
     self.connection = connection
-    self.capability = capability
+    self.gate = (gate, source)
+    ticket = nil
     self.services = services
     self.loop = loop
     isSharing = true
@@ -84,7 +97,7 @@ final class SessionCore {
   /// - Parameter path: the carrier's, or nil for UDP straight to the target.
   init(
     dialing target: ConnectTarget, over path: NetworkPath?, endpoint: EndpointCore,
-    registry: PathRegistry, capability: SecretBytes, loop: any EventLoop
+    registry: PathRegistry, ticket: Ticket, loop: any EventLoop
   ) throws(QuicError) {
     self.endpoint = endpoint
     self.registry = registry
@@ -93,7 +106,8 @@ final class SessionCore {
     } else {
       connection = try endpoint.connect(to: target, delegate: nil)
     }
-    self.capability = capability
+    self.ticket = ticket
+    gate = nil
     services = []
     self.loop = loop
     isSharing = false
@@ -140,15 +154,17 @@ final class SessionCore {
     }
     greetingTimer = timer
     loop.schedule(timer, at: loop.now + Self.greetingTimeout)
-    guard !isSharing else { return }
-    guard let proof = CapabilityProof.make(capability: capability, connection: connection),
+    guard let ticket else { return }
+    guard let proof = CapabilityProof.make(capability: ticket.capability, connection: connection),
       let stream = try? connection.openStream(unidirectional: false)
     else {
       close(code: TunnelCode.protocolViolation, reason: "no control stream")
       return
     }
     adoptControl(stream)
-    let hello = ControlMessage.Hello(version: Self.version, capabilities: 0, proof: proof)
+    let hello = ControlMessage.Hello(
+      version: Self.version, capabilities: Self.capabilities, proof: proof,
+      grant: ticket.grant?.bytes ?? [])
     control?.send(.hello(hello))
   }
 
@@ -169,7 +185,7 @@ final class SessionCore {
       isConfirmed = true
       peerFinished = true
       owner?.sessionFinished(self)
-    case (.unknown, _), (_, .ended): break
+    case (.unknown, _), (_, .refused), (_, .ended): break
     default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
     }
   }
@@ -179,14 +195,30 @@ final class SessionCore {
       close(code: TunnelCode.versionUnsupported, reason: "qtun/1 version \(Self.version) needed")
       return
     }
-    let isValid = CapabilityProof.isValid(
-      hello.proof, capability: capability, connection: connection)
-    guard isValid else {
-      close(code: TunnelCode.notAuthorized, reason: "the ticket is not valid here")
-      return
+    guard let (gate, source) = gate else { return }
+    switch gate.judge(hello, on: connection, from: source, now: loop.now) {
+    case .admitted(let admission): welcome(admission)
+    case .refused(let refusal, let delay): refuse(refusal, after: delay)
     }
+  }
+
+  private func refuse(_ refusal: Refusal, after delay: Duration) {
+    guard delay > .zero else { return close(code: refusal.code, reason: refusal.reason) }
+    state = .refused
+    disarmTimers()
+    let timer = LoopTimer { [weak self] _ in
+      self?.close(code: refusal.code, reason: refusal.reason)
+    }
+    greetingTimer = timer
+    loop.schedule(timer, at: loop.now + delay)
+  }
+
+  private func welcome(_ admission: Gate.Admission) {
+    services = services.filter { admission.allows(service: $0.name) }
+    guard !services.isEmpty else { return refuse(.nothingInScope, after: .zero) }
+    self.admission = admission
     let welcome = ControlMessage.Welcome(
-      version: Self.version, capabilities: 0, services: services)
+      version: Self.version, capabilities: Self.capabilities, services: services)
     control?.send(.welcome(welcome))
     open()
   }
@@ -218,6 +250,7 @@ final class SessionCore {
   }
 
   private static let version: UInt64 = 1
+  private static let capabilities = ControlMessage.Capability.datagramFlows
   private static let greetingTimeout = Duration.seconds(5)
   /// Enough for an acknowledgement and its retransmissions on a bad path.
   private static let answerTimeout = Duration.seconds(2)
@@ -258,18 +291,25 @@ extension SessionCore: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
-    // No kind of flow uses datagrams yet; they may be dropped at any time.
+    // Nil, and dropped, before the greeting is over: they may overtake it.
+    datagrams?.receive(datagram)
+  }
+
+  func connectionDeliveredDatagrams(_ connection: ConnectionCore) {
+    datagrams?.flush()
   }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     // A side closes with this code once both have finished; the word itself may have been lost.
     if case .application(TunnelCode.drained, true, _) = error { isConfirmed = true }
+    if case .refused = state { gate?.0.waitEnded() }
     state = .ended
     disarmTimers()
     if let paths {
       paths.stop()
       registry.remove(paths)
     }
+    datagrams?.close()
     owner?.session(self, ended: error)
   }
 }

@@ -4,14 +4,20 @@ public import QuicTransport
 public struct SessionSettings: Sendable {
   /// The session ends when nothing arrived for this long.
   public var idleTimeout: Duration
+  /// A UDP flow ends when neither side sent anything for this long.
+  public var udpTimeout: Duration
   /// How fast to send.
   public var congestionControl: CongestionControl
   /// Lets GnuTLS write secrets to the file named by SSLKEYLOGFILE.
   public var allowsKeyLog: Bool
 
   /// All of it; nothing has a default that changes behaviour.
-  public init(idleTimeout: Duration, congestionControl: CongestionControl, allowsKeyLog: Bool) {
+  public init(
+    idleTimeout: Duration, udpTimeout: Duration, congestionControl: CongestionControl,
+    allowsKeyLog: Bool
+  ) {
     self.idleTimeout = idleTimeout
+    self.udpTimeout = udpTimeout
     self.congestionControl = congestionControl
     self.allowsKeyLog = allowsKeyLog
   }

@@ -7,13 +7,20 @@ final class ShareCore {
   /// Takes carriers over TCP; its connections are handed in by the owner of the listener.
   let carriers: CarrierListener
   private let loop: any EventLoop
-  private let capability: SecretBytes
+  private let gate: Gate
   private let routes: [String: ServiceRoute]
   private let services: [ControlMessage.Service]
   private let connect: IncomingFlow.Connect
   private let finder: TargetFinder
+  /// By the name of their service.
+  private let datagramTargets: [String: [SocketAddress]]
+  private let connectDatagrams: TargetDatagrams.Connect
+  private let udpTimeout: Duration
+  private let gather = DatagramGather()
   private let onEvent: (TunnelEvent) -> Void
   private var sessions: [ObjectIdentifier: Admitted] = [:]
+  /// Armed while sessions are open.
+  private var watchTimer: LoopTimer?
   /// The session that was opened last.
   private weak var newest: SessionCore?
   private var totals = TunnelTotals()
@@ -25,36 +32,50 @@ final class ShareCore {
 
   private struct Admitted {
     let session: SessionCore
+    let source: SocketAddress
     var isOpen = false
+    /// The services that its flows may name.
+    var routes: [String: ServiceRoute] = [:]
     var flows: [Int64: IncomingFlow] = [:]
   }
 
   /// - Parameters:
   ///   - services: what is offered; `Service.countMax` at most, no name twice.
+  ///   - udpTimeout: how long a UDP flow may be idle.
   ///   - connect: opens a connection to one address of a target.
+  ///   - connectDatagrams: the same for UDP.
   ///   - finder: looks up what dialers name, for dynamic services.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
-    loop: any EventLoop, capability: SecretBytes, services: [Service],
-    connect: @escaping IncomingFlow.Connect, finder: TargetFinder,
+    loop: any EventLoop, gate: Gate, services: [Service], udpTimeout: Duration,
+    connect: @escaping IncomingFlow.Connect, connectDatagrams: @escaping TargetDatagrams.Connect,
+    finder: TargetFinder,
     onEvent: @escaping (TunnelEvent) -> Void
   ) {
     self.endpoint = endpoint
     self.registry = registry
     self.carriers = carriers
     self.loop = loop
-    self.capability = capability
+    self.gate = gate
     precondition(services.count <= Service.countMax)
     routes = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.route) })
     self.services = services.map(\.announcement)
+    let datagramTargets = services.compactMap { service in
+      if case .udp(let addresses) = service.target { (service.name, addresses) } else { nil }
+    }
+    self.datagramTargets = Dictionary(uniqueKeysWithValues: datagramTargets)
     self.connect = connect
     self.finder = finder
+    self.connectDatagrams = connectDatagrams
+    self.udpTimeout = udpTimeout
     self.onEvent = onEvent
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
+    gate.onProblem = { onEvent(.accessFileUnusable($0)) }
   }
 
   var statistics: TunnelTotals {
     var totals = totals
+    for admitted in sessions.values { totals.note(admitted.session.datagrams) }
     if let newest, case .open = newest.state {
       totals.connection = newest.connection.statistics
       totals.path = newest.paths.map { describe($0.activePath.path) }
@@ -76,6 +97,7 @@ final class ShareCore {
 
   /// Tries to reach the target of a service; calls `completion` once with 0 or an `errno`.
   func probeTarget(of service: String, completion: @escaping (Int32) -> Void) {
+    // A UDP server cannot be asked without saying something to it.
     guard case .addresses(let addresses)? = routes[service]?.goal else { return completion(0) }
     let probe = TargetProbe(addresses: addresses, loop: loop, connect: connect)
     probe.run(completion)
@@ -84,6 +106,7 @@ final class ShareCore {
   /// Ends everything now.
   func close() {
     isDraining = true
+    if let watchTimer { loop.cancel(watchTimer) }
     for admitted in sessions.values {
       for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
       let code =
@@ -100,11 +123,53 @@ final class ShareCore {
     guard strangers < Self.strangersMax else {
       return connection.close(code: TunnelCode.helloTimeout, reason: "too many others")
     }
+    let source = describe(connection.currentPath).remote
     let session = SessionCore(
-      accepting: connection, endpoint: endpoint, registry: registry, capability: capability,
+      accepting: connection, endpoint: endpoint, registry: registry, gate: gate, source: source,
       services: services, loop: loop)
     session.owner = self
-    sessions[ObjectIdentifier(session)] = Admitted(session: session)
+    sessions[ObjectIdentifier(session)] = Admitted(session: session, source: source)
+  }
+
+  // MARK: Access
+
+  private func watch() {
+    guard gate.needsWatch, watchTimer?.isArmed != true else { return }
+    let timer = LoopTimer { [weak self] _ in self?.sendAwayTheUnwelcome() }
+    watchTimer = timer
+    loop.schedule(timer, at: loop.now + Self.watchInterval)
+  }
+
+  /// Closes the sessions whose ticket was revoked or has expired, or whose peer is not on the list
+  /// any more.
+  private func sendAwayTheUnwelcome() {
+    gate.refresh()
+    for admitted in Array(sessions.values) {
+      guard let admission = admitted.session.admission,
+        let refusal = gate.standing(of: admission)
+      else { continue }
+      admitted.session.close(code: refusal.code, reason: refusal.reason)
+    }
+    if sessions.values.contains(where: \.isOpen) { watch() }
+  }
+
+  // MARK: Ends
+
+  /// The UDP flows of a session: each to a socket of its own, connected to the service's target.
+  private func datagramFlows(of session: SessionCore) -> DatagramFlows {
+    // In the order of this session's WELCOME, which may leave services out.
+    let targets = session.services.map { datagramTargets[$0.name] ?? [] }
+    let (gather, connect) = (gather, connectDatagrams)
+    let onEvent = self.onEvent
+    return DatagramFlows(
+      connection: session.connection, isSharing: true, timeout: udpTimeout, loop: loop,
+      gather: gather,
+      open: { [weak self] service in
+        guard self?.isDraining == false, service < UInt64(targets.count) else { return nil }
+        return TargetDatagrams(addresses: targets[Int(service)], gather: gather, connect: connect)
+      },
+      began: { onEvent(.datagramFlowOpened(number: $0)) },
+      ended: { onEvent(.datagramFlowEnded($0)) })
   }
 
   private func flowEnded(_ session: SessionCore, _ report: FlowReport) {
@@ -114,6 +179,13 @@ final class ShareCore {
     onEvent(.flowEnded(report))
     if let admitted = sessions[ObjectIdentifier(session)] { finishIfIdle(admitted) }
     endDrainIfDone()
+  }
+
+  private func reportRefusal(of source: SocketAddress, _ error: QuicError) {
+    var code: UInt64?
+    if case .application(let number, false, _) = error { code = number }
+    guard gate.isWorthTelling(code: code, of: source, now: loop.now) else { return }
+    onEvent(.sessionRefused(remote: source, reason: error))
   }
 
   private func describe(_ path: NetworkPath) -> SessionPath {
@@ -142,6 +214,8 @@ final class ShareCore {
   }
 
   private static let strangersMax = 256
+  /// One stat(2) for each file; a revocation has to take effect within five seconds.
+  private static let watchInterval = Duration.seconds(1)
   private static let drainReason = "the sharing side is about to stop"
 }
 
@@ -152,6 +226,11 @@ extension ShareCore: SessionOwner {
       return
     }
     sessions[ObjectIdentifier(session)]?.isOpen = true
+    sessions[ObjectIdentifier(session)]?.routes = routes.filter {
+      session.admission?.allows(service: $0.key) == true
+    }
+    watch()
+    session.datagrams = datagramFlows(of: session)
     newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
@@ -166,8 +245,10 @@ extension ShareCore: SessionOwner {
     totals.flows += 1
     totals.flowsOpen += 1
     let flow = IncomingFlow(
-      stream: stream, services: routes, origin: origin(of: session), loop: loop,
-      connect: connect, finder: finder
+      stream: stream, services: sessions[ObjectIdentifier(session)]?.routes ?? [:],
+      unknownCode: session.admission?.grant == nil
+        ? TunnelCode.unknownService : TunnelCode.notInScope,
+      origin: origin(of: session), loop: loop, connect: connect, finder: finder
     ) { [weak self, weak session] report in
       if let session { self?.flowEnded(session, report) }
     }
@@ -205,13 +286,14 @@ extension ShareCore: SessionOwner {
     // The flows hear of it first, each through its own stream.
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
+    totals.note(session.datagrams)
     let remote = describe(session.paths?.activePath.path ?? session.connection.currentPath).remote
     if admitted.isOpen {
       totals.sessionsOpen -= 1
       totals.connection = session.connection.statistics
       onEvent(.sessionEnded(peer: session.connection.peer, remote: remote, reason: error))
     } else {
-      onEvent(.sessionRefused(remote: remote, reason: error))
+      reportRefusal(of: admitted.source, error)
     }
     endDrainIfDone()
   }

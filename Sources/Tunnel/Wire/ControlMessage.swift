@@ -17,10 +17,12 @@ enum ControlMessage: WireMessage {
   /// The client's first message: what it speaks and that it holds the ticket's capability.
   struct Hello: Equatable {
     var version: UInt64
-    /// Optional abilities, one bit each; none is defined yet.
+    /// Optional abilities, one bit each: `Capability`.
     var capabilities: UInt64
     /// HMAC-SHA-256 over the TLS exporter, keyed by the ticket's secret.
     var proof: [UInt8]
+    /// The bytes of the ticket's grant; none for an unrestricted ticket.
+    var grant: [UInt8] = []
   }
 
   /// The server's answer: the session is open.
@@ -37,12 +39,21 @@ enum ControlMessage: WireMessage {
     var port: UInt16
     var kind = Kind.stream
 
-    /// Which flows it takes.
-    enum Kind: UInt8 {
-      case stream = 0
+    /// Which flows it takes; a byte each, behind the list.
+    enum Kind: Equatable {
+      case stream
+      case datagram
       /// TCP to destinations that the dialer names.
-      case dynamic = 2
+      case dynamic
+      /// Of a later version.
+      case unknown(UInt8)
     }
+  }
+
+  /// Bits of `Hello.capabilities` and `Welcome.capabilities`.
+  enum Capability {
+    /// UDP flows in DATAGRAM frames.
+    static let datagramFlows: UInt64 = 1 << 0
   }
 
   /// The sender opens and accepts no more flows; those that are open may finish.
@@ -65,6 +76,7 @@ enum ControlMessage: WireMessage {
       body.varint(hello.version)
       body.varint(hello.capabilities)
       body.prefixed(hello.proof)
+      body.prefixed(hello.grant)
     case .welcome(let welcome):
       type = 2
       body.varint(welcome.version)
@@ -74,7 +86,7 @@ enum ControlMessage: WireMessage {
         body.prefixed(Array(service.name.utf8))
         body.uint16(service.port)
       }
-      for service in welcome.services { body.byte(service.kind.rawValue) }
+      for service in welcome.services { body.byte(service.kind.number) }
     case .goodbye(let goodbye):
       type = 3
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
@@ -109,9 +121,11 @@ enum ControlMessage: WireMessage {
 
   private static func hello(_ reader: inout WireReader) -> ControlMessage? {
     guard let version = reader.varint(), let capabilities = reader.varint(),
-      let proof = reader.prefixed(max: 64)
+      let proof = reader.prefixed(max: 64), let grant = reader.prefixed(max: Grant.bytesMax)
     else { return nil }
-    return .hello(Hello(version: version, capabilities: capabilities, proof: Array(proof)))
+    return .hello(
+      Hello(
+        version: version, capabilities: capabilities, proof: Array(proof), grant: Array(grant)))
   }
 
   private static func welcome(_ reader: inout WireReader) -> ControlMessage? {
@@ -123,14 +137,33 @@ enum ControlMessage: WireMessage {
       guard let name = reader.prefixed(max: nameMax), let port = reader.uint16() else {
         return nil
       }
-      services.append(Service(name: String(decoding: name, as: UTF8.self), port: port))
+      services.append(
+        Service(name: String(decoding: name, as: UTF8.self), port: port, kind: .stream))
     }
-    guard let kinds = reader.raw(services.count) else { return nil }
-    services = zip(services, kinds).compactMap { service, number in
-      // A service of a kind that this version does not know is as good as none.
-      guard let kind = Service.Kind(rawValue: number) else { return nil }
-      return Service(name: service.name, port: service.port, kind: kind)
+    for index in services.indices {
+      guard let number = reader.byte() else { return nil }
+      services[index].kind = Service.Kind(number: number)
     }
     return .welcome(Welcome(version: version, capabilities: capabilities, services: services))
+  }
+}
+
+extension ControlMessage.Service.Kind {
+  init(number: UInt8) {
+    switch number {
+    case 0: self = .stream
+    case 1: self = .datagram
+    case 2: self = .dynamic
+    default: self = .unknown(number)
+    }
+  }
+
+  var number: UInt8 {
+    switch self {
+    case .stream: 0
+    case .datagram: 1
+    case .dynamic: 2
+    case .unknown(let number): number
+    }
   }
 }

@@ -13,6 +13,12 @@ enum TunnelCode {
   static let superfluous: UInt64 = 0x06
   /// Both sides said FINISHED: everything is with the programs.
   static let drained: UInt64 = 0x07
+  /// The ticket was taken back, or is not in the list of tickets.
+  static let revoked: UInt64 = 0x08
+  static let expired: UInt64 = 0x09
+  /// As many identities as the ticket allows have used it.
+  static let usedUp: UInt64 = 0x0a
+  static let identityNotAllowed: UInt64 = 0x0b
 
   // Stream
   /// The local connection was reset, or its program vanished.
@@ -30,6 +36,8 @@ enum TunnelCode {
   static let targetNotAllowed: UInt64 = 0x107
   /// The destination's name has no address.
   static let nameNotFound: UInt64 = 0x108
+  /// The ticket is not for this service.
+  static let notInScope: UInt64 = 0x109
   /// The service takes another kind of flow.
-  static let serviceMismatch: UInt64 = 0x109
+  static let serviceMismatch: UInt64 = 0x10a
 }

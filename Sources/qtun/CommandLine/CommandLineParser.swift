@@ -6,9 +6,9 @@ internal import Tunnel
 ///           -> binding to typed settings
 struct CommandLineParser {
   private let environment: Environment
-  private var complaints: [Complaint] = []
+  var complaints: [Complaint] = []
   private var options: [(spec: OptionSpec, value: String?)] = []
-  private var words: [Tokenizer.Word] = []
+  private(set) var words: [Tokenizer.Word] = []
 
   /// Reads a command line, without the program's name.
   static func parse(
@@ -65,12 +65,24 @@ extension CommandLineParser {
       !word.isDoubtful || Grammar.command(named: word.text) != nil
     }
     guard let index else { return nil }
+    // `ticket make` is a command of two words.
+    let pair = words[index...].prefix(2).map(\.text)
+    if pair.count == 2, let command = Grammar.command(named: pair.joined(separator: " ")) {
+      words.removeSubrange(...(index + 1))
+      return command
+    }
     if let command = Grammar.command(named: words[index].text) {
       words.removeSubrange(...index)  // doubtful words in front belong to unknown options
       return command
     }
     let written = words[index].text
-    let nearest = Spelling.nearest(to: written, among: Grammar.commands.map(\.name))
+    if written == "ticket" {
+      let actions = Grammar.ticketCommands.map(\.name).joined(separator: ", ")
+      complaints.append(
+        Complaint(cause: "`qtun ticket` does nothing by itself", fix: "write one of \(actions)"))
+      return nil
+    }
+    let nearest = Spelling.nearest(to: written, among: Grammar.firstWords)
     complaints.append(
       Complaint(
         cause: "\(ValueProblem.shown(written)) is not a command",
@@ -84,7 +96,7 @@ extension CommandLineParser {
     if (try? NamedPlace.parse(word, rule: .service)) != nil {
       return "did you mean `qtun share \(word)`?"
     }
-    return "choose one of \(Grammar.commands.map(\.name).joined(separator: ", "))"
+    return "choose one of \(Grammar.firstWords.joined(separator: ", "))"
   }
 
   private mutating func checkOptions(of command: CommandSpec) {
@@ -131,7 +143,7 @@ extension CommandLineParser {
   }
 
   /// Matches the words with the arguments, checks each, and complains about missing and spare ones.
-  private mutating func checkArguments(_ arguments: [ArgumentSpec], of command: CommandSpec) {
+  mutating func checkArguments(_ arguments: [ArgumentSpec], of command: CommandSpec) {
     var spare = words[min(words.count, arguments.count)...]
     var pairs = Array(zip(words, arguments))
     if let last = arguments.last, last.isRepeatable {
@@ -194,6 +206,7 @@ extension CommandLineParser {
           cause: "`punch` is not the first word", fix: "write `qtun punch` and its flags behind it")
       )
       return nil
+    case let name where name.hasPrefix("ticket "): return bindTicket(command)
     case "version":
       checkArguments(command.arguments, of: command)
       return .version
@@ -218,11 +231,13 @@ extension CommandLineParser {
         Complaint(
           cause: "there are \(services.count) services", fix: "share \(Service.countMax) at most"))
     }
+    let limits = ticketLimits()
     guard let session = sessionSettings() else { return nil }
     return .share(
       ShareSettings(
         services: services, listen: value(of: Grammar.listen),
-        proxyProtocol: value(of: Grammar.proxyProtocol), session: session))
+        proxyProtocol: value(of: Grammar.proxyProtocol), allowed: values(of: Grammar.allow),
+        limits: limits, session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -258,7 +273,8 @@ extension CommandLineParser {
     return .connect(
       ConnectSettings(
         ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
-        proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
+        proxyAuthFile: value(of: Grammar.proxyAuth),
+        session: session))
   }
 
   private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {
@@ -295,7 +311,8 @@ extension CommandLineParser {
   }
 
   private mutating func bindHelp() -> Invocation.Action? {
-    guard let name = words.first?.text else { return .help(.overview) }
+    guard !words.isEmpty else { return .help(.overview) }
+    let name = words.map(\.text).joined(separator: " ")
     if let page = HelpPage(named: name) { return .help(page) }
     let nearest = Spelling.nearest(to: name, among: HelpPage.names)
     complaints.append(
@@ -325,12 +342,13 @@ extension CommandLineParser {
     var session = SessionSettings(identityFile: identityFile)
     if let congestion = value(of: Grammar.congestion) { session.congestion = congestion }
     if let idleTimeout = value(of: Grammar.idleTimeout) { session.idleTimeout = idleTimeout }
+    if let udpTimeout = value(of: Grammar.udpTimeout) { session.udpTimeout = udpTimeout }
     if count(Grammar.insecureKeylog) > 0 { session.keylogFile = keylogFile }
     return session
   }
 
   /// The option's file, or the place where the identity lives by the XDG base directory rules.
-  private mutating func keyFile(
+  mutating func keyFile(
     _ option: Option<String>, named name: String = "identity",
     variable: String? = "QTUN_IDENTITY"
   ) -> String? {
@@ -361,15 +379,22 @@ extension CommandLineParser {
     return settings
   }
 
-  private func count(_ flag: Flag) -> Int {
+  func count(_ flag: Flag) -> Int {
     options.count { $0.spec.long == flag.spec.long }
   }
 
   /// The value, from the command line or the environment; nil where it is absent, or wrong and
   /// complained about already.
-  private func value<Value>(of option: Option<Value>) -> Value? {
+  func value<Value>(of option: Option<Value>) -> Value? {
     let given = options.last { $0.spec.long == option.spec.long }?.value
     let text = given ?? option.spec.environment.flatMap { environment[$0] }
     return text.flatMap { try? option.parser.parse($0) }
+  }
+
+  /// Every value of an option that may be repeated, without those that are wrong.
+  func values<Value>(of option: Option<Value>) -> [Value] {
+    options.filter { $0.spec.long == option.spec.long }.compactMap { entry in
+      entry.value.flatMap { try? option.parser.parse($0) }
+    }
   }
 }

@@ -3,7 +3,8 @@ internal import Tunnel
 /// The command line of `qtun`, declared once: the parser and the help pages both read it here.
 enum Grammar {
   /// Every command, in the order of the help page.
-  static let commands = [share, connect, pipe, relay, punch, keygen, version, help]
+  static let commands =
+    [share, connect, pipe, relay, punch] + ticketCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -14,6 +15,13 @@ enum Grammar {
   static let allOptions: [OptionSpec] = {
     var seen: Set<String> = []
     return (globalOptions + commands.flatMap(\.options)).filter { seen.insert($0.long).inserted }
+  }()
+
+  /// The words that a command line begins with.
+  static let firstWords: [String] = {
+    var seen: Set<String> = []
+    let words = commands.map { $0.name.split(separator: " ").first.map(String.init) ?? $0.name }
+    return words.filter { seen.insert($0).inserted }
   }()
 
   /// The command of that name.
@@ -76,6 +84,11 @@ extension Grammar {
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
     default: Format.exact(SessionSettings.idleTimeoutDefault),
     help: "end a session after such a silence of the peer")
+  /// When a UDP flow is over.
+  static let udpTimeout = Option(
+    "udp-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
+    default: Format.exact(SessionSettings.udpTimeoutDefault),
+    help: "end a UDP flow when neither side sent anything for so long")
   /// Allows secrets to be written for a packet analyser.
   static let insecureKeylog = Flag(
     "insecure-keylog",
@@ -106,9 +119,9 @@ extension Grammar {
   static let service = Argument(
     "SERVICE", .namedPlace(.service), isRepeatable: true,
     help: "what to offer: a TCP service as [HOST:]PORT, where HOST is localhost if it is left "
-      + "out; a Unix socket as unix:PATH; the files of a folder, over HTTP, as dir:PATH; or what "
-      + "the other side may choose itself, as dynamic:RULES (`qtun help dynamic`). NAME= in front "
-      + "tells several apart")
+      + "out; a UDP service as udp:[HOST:]PORT; a Unix socket as unix:PATH; the files of a folder, "
+      + "over HTTP, as dir:PATH; or what the other side may choose itself, as dynamic:RULES (`qtun "
+      + "help dynamic`). NAME= in front tells several apart")
   /// The invitation.
   static let ticket = Argument(
     "TICKET|-", .text, isOptional: true,
@@ -123,12 +136,14 @@ extension Grammar {
   static let localAddress = Argument(
     "LISTEN", .namedPlace(.localListener), isOptional: true, isRepeatable: true,
     help: "the address to open a service at, as [ADDR:]PORT, where ADDR is 127.0.0.1 if it is "
-      + "left out and port 0 takes a free one, or as unix:PATH; NAME= in front says which "
-      + "service. Without any, all are opened at 127.0.0.1, at the ports that they are shared from. "
-      + "A dynamic service becomes a proxy there: SOCKS5, SOCKS4a and HTTP at one port")
+      + "left out and port 0 takes a free one, or as unix:PATH; a UDP service is opened at the UDP "
+      + "port. NAME= in front says which service. Without any, all are opened at 127.0.0.1, at the "
+      + "ports that they are shared from. A dynamic service becomes a proxy there: SOCKS5, SOCKS4a "
+      + "and HTTP at one port")
   /// The page to show.
   static let topic = Argument(
-    "TOPIC", .text, isOptional: true, help: "a command, or one of the topics that `qtun help` lists"
+    "TOPIC", .text, isOptional: true, isRepeatable: true,
+    help: "a command, or one of the topics that `qtun help` lists"
   )
 }
 
@@ -145,9 +160,12 @@ extension Grammar {
         + "ends at once.",
     ],
     arguments: [service.spec],
-    options: [listen.spec, proxyProtocol.spec] + sessionOptions,
+    options: [
+      listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec,
+    ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
+      ("qtun share dns=udp:192.168.1.1:53", "offer a UDP service"),
       (
         "qtun share 192.168.1.20:22 --listen 4433", "offer another machine, await peers at UDP 4433"
       ),
@@ -163,10 +181,10 @@ extension Grammar {
       "Listens on local addresses; each connection to one comes out at its shared service. The "
         + "peer must prove the identity that the ticket names.",
       "Prints one address per line, with the service's name in front where there are several (`-` "
-        + "for the one without a name).",
+        + "for the one without a name), and `udp:` before the address of a UDP service.",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec, proxyAuth.spec] + sessionOptions,
+    options: [carrier.spec, udpTimeout.spec, proxyAuth.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),

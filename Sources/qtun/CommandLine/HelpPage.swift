@@ -14,6 +14,8 @@ enum HelpPage: Equatable, Sendable {
   init?(named name: String) {
     if Grammar.command(named: name) != nil {
       self = .command(name)
+    } else if name == "ticket" {
+      self = .topic(.tickets)
     } else if let topic = HelpTopic(rawValue: name) {
       self = .topic(topic)
     } else {

@@ -75,6 +75,14 @@ extension HelpTopic {
       + "input, and QTUN_TICKET holds it too.",
     "A ticket works for as long as the share keeps its identity and its addresses. Give `qtun "
       + "share` a fixed port with --listen to keep a ticket across restarts.",
+    "`qtun ticket make` makes tickets with limits while a share runs: for some services (--share), "
+      + "until some time (--expires), for some number of identities (--uses). `qtun share --expires "
+      + "1h --uses 1` prints such a ticket at once. Sessions end with their ticket: when it expires, "
+      + "and within five seconds of `qtun ticket revoke`.",
+    "A use is an identity that opened a session; it may come back as often as it likes, and nobody "
+      + "else can take its place. The list of tickets stands beside the key file, with .access at "
+      + "the end of its name, and holds no secret. A ticket with limits that is not in it lets "
+      + "nobody in. `qtun ticket list`, `show` and `revoke` work on it.",
   ]
 
   private static let dynamicParagraphs = [

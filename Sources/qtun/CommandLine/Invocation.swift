@@ -19,6 +19,8 @@ struct Invocation: Equatable, Sendable {
     case relay(RelaySettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
+    /// Make, show, list or revoke tickets.
+    case ticket(TicketSettings)
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -50,6 +52,8 @@ struct SessionSettings: Equatable, Sendable {
   var congestion: CongestionControl = congestionDefault
   /// How long the peer may be silent.
   var idleTimeout: Duration = idleTimeoutDefault
+  /// How long a UDP flow may be idle.
+  var udpTimeout: Duration = udpTimeoutDefault
   /// Where to write the session's secrets; nil unless the user allowed it.
   var keylogFile: String?
 
@@ -57,6 +61,9 @@ struct SessionSettings: Equatable, Sendable {
   static let congestionDefault = CongestionControl.cubic
   /// The silence that ends a session where none is chosen.
   static let idleTimeoutDefault = Duration.seconds(60)
+  /// The silence of both sides that ends a UDP flow where none is chosen: more than the 30 s that
+  /// some NATs give one, less than what a machine that asks for names would have add up.
+  static let udpTimeoutDefault = Duration.seconds(60)
   /// From what a slow path survives to what is as good as never.
   static let idleTimeoutRange = Duration.seconds(1)...Duration.seconds(7 * 86_400)
 }
@@ -77,6 +84,10 @@ struct ShareSettings: Equatable, Sendable {
   let listen: HostPort?
   /// What TCP and Unix targets are told about each connection's origin.
   var proxyProtocol: ProxyProtocol?
+  /// Who may come in; empty for everyone with a ticket.
+  var allowed: [AllowEntry] = []
+  /// What the ticket that it prints is limited to.
+  var limits = TicketLimits()
   /// The session's settings.
   let session: SessionSettings
 }

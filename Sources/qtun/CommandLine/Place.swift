@@ -1,10 +1,12 @@
 internal import Tunnel
 
-/// A service's or a listener's place, as users write it: `3000`, `db:5432`, `unix:/run/app.sock`,
-/// and for services `dir:site` and `dynamic:example.com:443`.
+/// A service's or a listener's place, as users write it: `3000`, `db:5432`, `udp:53`,
+/// `unix:/run/app.sock`, and for services `dir:site` and `dynamic:example.com:443`.
 enum Place: Equatable, Sendable, CustomStringConvertible {
   /// A TCP host and port.
   case tcp(HostPort)
+  /// A UDP host and port.
+  case udp(HostPort)
   /// The path of a Unix stream socket.
   case unix(String)
   /// The path of a folder to serve.
@@ -16,6 +18,7 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
   var description: String {
     switch self {
     case .tcp(let address): address.description
+    case .udp(let address): "udp:\(address)"
     case .unix(let path): "unix:\(path)"
     case .folder(let path): "dir:\(path)"
     case .dynamic(let rules): "dynamic:\(rules)"
@@ -25,6 +28,10 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
   /// Reads a word of the command line.
   static func parse(_ text: String, rule: HostPort.Rule) throws(ValueProblem) -> Place {
     if text.hasPrefix(unixPrefix) { return try parseUnix(text) }
+    // A host of the name udp can still be written, as in udp.:53.
+    if text.hasPrefix(udpPrefix) {
+      return .udp(try HostPort.parse(String(text.dropFirst(udpPrefix.count)), rule: rule))
+    }
     for prefix in [folderPrefix, dynamicPrefix] where text.hasPrefix(prefix) && rule.isLocal {
       throw ValueProblem(
         text, "is something to share, not to listen at",
@@ -73,6 +80,7 @@ enum Place: Equatable, Sendable, CustomStringConvertible {
     return .unix(path)
   }
 
+  private static let udpPrefix = "udp:"
   private static let unixPrefix = "unix:"
   private static let folderPrefix = "dir:"
   private static let dynamicPrefix = "dynamic:"

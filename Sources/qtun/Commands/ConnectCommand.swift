@@ -53,7 +53,7 @@ struct ConnectCommand: Sendable {
     let totals = await link.statistics
     await link.close()
     try await run.summarize(totals)
-    if let lost { throw Failure(lost) }
+    if let lost { throw Failure(lost, identity: configuration.identity.publicKey) }
     let allRefused = totals.flows > 0 && totals.flowsRefused == totals.flows
     return allRefused ? .targetRefused : .ok
   }
@@ -77,6 +77,7 @@ struct ConnectCommand: Sendable {
       writer.object { result in
         result.member("event", "listening")
         result.member("service", service.name)
+        result.member("protocol", service.address.protocolName)
         result.member("address", address)
         result.member("proxy", service.isProxy)
       }
@@ -109,6 +110,17 @@ struct ConnectCommand: Sendable {
       return try Ticket(text)
     } catch {
       throw Failure(error)
+    }
+  }
+}
+
+extension LocalAddress {
+  /// What programs speak to it, for machines.
+  fileprivate var protocolName: String {
+    switch self {
+    case .tcp: "tcp"
+    case .udp: "udp"
+    case .unix: "unix"
     }
   }
 }

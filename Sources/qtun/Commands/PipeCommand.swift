@@ -21,7 +21,7 @@ struct PipeCommand: Sendable {
       let configuration = Share.Configuration(
         identity: identity, services: [Service(name: "", target: streams)],
         listenAddress: try listen?.localAddress() ?? .any, capability: Ticket.makeCapability(),
-        session: settings.session.tunnel)
+        access: AccessRules(tickets: nil, allowed: nil), session: settings.session.tunnel)
       role = .waiting(configuration, ticketFile: ticketFile)
     case .connecting(let source, let carriers):
       let ticket = try ConnectCommand.readTicket(source)

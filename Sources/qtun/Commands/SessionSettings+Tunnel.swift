@@ -5,8 +5,8 @@ extension SessionSettings {
   /// The same for the library.
   var tunnel: Tunnel.SessionSettings {
     Tunnel.SessionSettings(
-      idleTimeout: idleTimeout, congestionControl: congestion == .bbr ? .bbr : .cubic,
-      allowsKeyLog: keylogFile != nil)
+      idleTimeout: idleTimeout, udpTimeout: udpTimeout,
+      congestionControl: congestion == .bbr ? .bbr : .cubic, allowsKeyLog: keylogFile != nil)
   }
 
   /// Reads the key file, or makes it; says so when it is new.
@@ -32,6 +32,7 @@ extension NamedPlace {
     case .tcp(let address):
       service = Service(name: name, target: .tcp(try address.resolve()))
       service.proxyProtocol = proxyProtocol
+    case .udp(let address): service = Service(name: name, target: .udp(try address.resolve()))
     case .unix(let path):
       service = Service(name: name, target: .unix(path: path))
       service.proxyProtocol = proxyProtocol
@@ -46,6 +47,8 @@ extension NamedPlace {
     switch place {
     case .tcp(let address):
       Opening.Choice(name: name, address: .tcp(try address.localAddress()), use: .service)
+    case .udp(let address):
+      Opening.Choice(name: name, address: .udp(try address.localAddress()), use: .service)
     case .unix(let path): Opening.Choice(name: name, address: .unix(path: path), use: .service)
     case .folder, .dynamic: preconditionFailure("the parser takes these for shares only")
     }

@@ -5,6 +5,9 @@ internal import Tunnel
 struct ShareCommand: Sendable {
   private let settings: ShareSettings
   private let configuration: Share.Configuration
+  private let ledger: LedgerFile
+  /// What the capability is derived from; no secret.
+  private let context: String
 
   /// Reads the identity and looks the targets up, before anything is started.
   init(settings: ShareSettings, global: GlobalSettings, console: Console) throws(Failure) {
@@ -12,17 +15,21 @@ struct ShareCommand: Sendable {
     let identity = try settings.session.loadIdentity(console: console, global: global)
     let listen = try settings.listen?.localAddress() ?? SocketAddress.any
     // Peers find a fixed port again after a restart, so their tickets should stay valid as well.
-    let capability =
+    // Of a free port, tickets are new each time. Either way the capability follows from the key and
+    // from words that may be known, so that `qtun ticket make` needs no other secret.
+    context =
       listen.port == 0
-      ? Ticket.makeCapability()
-      : Ticket.makeCapability(
-        of: identity, service: settings.services.map(\.description).joined(separator: " "))
+      ? "salt \(Base32.encode(Crypto.random(16)))"
+      : settings.services.map(\.description).joined(separator: " ")
+    ledger = LedgerFile(besideIdentity: settings.session.identityFile)
+    let access = AccessRules(tickets: ledger, allowed: try .init(settings.allowed))
     var services: [Service] = []
     for service in settings.services {
       services.append(try service.resolve(proxyProtocol: settings.proxyProtocol))
     }
     configuration = Share.Configuration(
-      identity: identity, services: services, listenAddress: listen, capability: capability,
+      identity: identity, services: services, listenAddress: listen,
+      capability: Ticket.makeCapability(of: identity, service: context), access: access,
       session: settings.session.tunnel)
   }
 
@@ -36,7 +43,9 @@ struct ShareCommand: Sendable {
     } catch {
       throw Failure(error)
     }
-    try announce(share, run)
+    let recording = try record(share, run)
+    defer { recording?.remove() }
+    try announce(share, try ticket(of: share), run)
     for service in settings.services { await warnIfNothingListens(service, share, run) }
     await run.showStatus { await share.statistics }
     if case .signal(let signal) = await run.nextWakeup() {
@@ -62,8 +71,26 @@ struct ShareCommand: Sendable {
     }
   }
 
-  private func announce(_ share: Share, _ run: LoopRun) throws(Failure) {
-    let ticket = share.ticket.text
+  /// A share whose folder cannot be written serves all the same, unless its own ticket has limits.
+  private func record(_ share: Share, _ run: LoopRun) throws(Failure) -> ShareRecording? {
+    do throws(Failure) {
+      return try ShareRecording(
+        share, file: ledger, context: context, services: configuration.services)
+    } catch {
+      guard settings.limits.isEmpty else { throw error }
+      run.log.warning("`qtun ticket` cannot be used with this share", .cause(error.cause))
+      return nil
+    }
+  }
+
+  private func ticket(of share: Share) throws(Failure) -> String {
+    guard !settings.limits.isEmpty else { return share.ticket.text }
+    return try ledger.issue(share.ticket, limits: settings.limits).0.text
+  }
+
+  private func announce(
+    _ share: Share, _ ticket: String, _ run: LoopRun
+  ) throws(Failure) {
     let targets = settings.services.map(\.description).joined(separator: " ")
     run.log.info(
       "sharing", .target(targets), .address(share.localAddress.description),

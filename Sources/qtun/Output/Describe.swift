@@ -60,6 +60,15 @@ enum Describe {
     }
   }
 
+  /// How a UDP flow ended.
+  static func ending(_ ending: DatagramFlowReport.Ending) -> String {
+    switch ending {
+    case .idle: "idle"
+    case .evicted: "too many flows"
+    case .closed: "closed"
+    }
+  }
+
   /// How a flow ended that had no problem.
   static func ending(_ ending: FlowReport.Ending) -> String {
     switch ending {
@@ -97,6 +106,16 @@ extension Failure {
       self.init(
         .configuration, "the share lets nobody choose destinations",
         fix: "ask for one, as in `qtun share dynamic:example.com:443`")
+    case .wrongKind(let name, let isDatagram):
+      let service = name.isEmpty ? "the service" : "the service \(name)"
+      self.init(
+        .configuration,
+        isDatagram
+          ? "\(service) speaks UDP, which does not go there"
+          : "\(service) is none of UDP, so it cannot be opened at a UDP address",
+        fix: isDatagram
+          ? "open it at a UDP address with `qtun connect`, such as udp:127.0.0.1:5353"
+          : "leave `udp:` out")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(
@@ -107,6 +126,8 @@ extension Failure {
       self.init(
         .refused, "the peer does not let us in: \(reason)",
         fix: "ask for a fresh ticket; a ticket is valid for the share that printed it")
+    case .denied(let denial): self.init(denial)
+    case .accessFile(let problem): self.init(problem)
     case .identityMismatch(let expected, let actual):
       self = .identityMismatch(
         expected: expected.description, presented: actual.description)
@@ -126,6 +147,36 @@ extension Failure {
       self.init(.configuration, reason, fix: "check the files that the command line names")
     case .system(let reason):
       self.init(.internalError, reason.description, fix: "report this as a defect")
+    }
+  }
+
+  /// The same, for a peer with this identity, which it has to tell if a list lacks it.
+  init(_ error: TunnelError, identity: PublicKey) {
+    let failure = Failure(error)
+    guard case .denied(.identityNotAllowed) = error else {
+      self = failure
+      return
+    }
+    self.init(
+      failure.exitCode, failure.cause, fix: failure.fix,
+      details: [LogField(.identity, identity.description)])
+  }
+
+  private init(_ denial: TunnelError.Denial) {
+    let again = "ask the sharing side for another one, which `qtun ticket make` prints there"
+    switch denial {
+    case .revoked:
+      self.init(.refused, "the sharing side has taken this ticket back", fix: again)
+    case .expired:
+      self.init(.refused, "the ticket has expired", fix: again)
+    case .usedUp:
+      self.init(
+        .refused, "the ticket was used by as many identities as it allows",
+        fix: "\(again); if it was you, use the same key file again (--identity)")
+    case .identityNotAllowed:
+      self.init(
+        .refused, "the share does not let our identity in",
+        fix: "give it to the sharing side, for `qtun share --allow`")
     }
   }
 

@@ -14,6 +14,12 @@ enum LogKey: String, CaseIterable, Sendable {
   case congestion
   /// How many.
   case count
+  /// UDP datagrams that this side dropped.
+  case datagramsDropped = "datagrams_dropped"
+  /// UDP datagrams that came from the peer.
+  case datagramsReceived = "datagrams_received"
+  /// UDP datagrams that went to the peer.
+  case datagramsSent = "datagrams_sent"
   /// How long.
   case duration
   /// The identity that should have been presented.
@@ -70,6 +76,18 @@ extension LogField {
   static func code(_ number: Int64) -> LogField { LogField(.code, .integer(number)) }
   /// How many.
   static func count(_ number: Int64) -> LogField { LogField(.count, .integer(number)) }
+  /// UDP datagrams that this side dropped.
+  static func datagramsDropped(_ count: UInt64) -> LogField {
+    LogField(.datagramsDropped, .integer(Int64(clamping: count)))
+  }
+  /// UDP datagrams that came from the peer.
+  static func datagramsReceived(_ count: UInt64) -> LogField {
+    LogField(.datagramsReceived, .integer(Int64(clamping: count)))
+  }
+  /// UDP datagrams that went to the peer.
+  static func datagramsSent(_ count: UInt64) -> LogField {
+    LogField(.datagramsSent, .integer(Int64(clamping: count)))
+  }
   /// How long.
   static func duration(_ time: Duration) -> LogField { LogField(.duration, .time(time)) }
   /// A file name.

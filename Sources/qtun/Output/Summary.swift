@@ -8,7 +8,15 @@ struct Summary: Equatable, Sendable {
   var flows: UInt64 = 0
   /// Flows that ended by refusal or reset.
   var flowsFailed: UInt64 = 0
-  /// Payload sent to the peer.
+  /// UDP flows.
+  var datagramFlows: UInt64 = 0
+  /// UDP datagrams of local programs that were sent to the peer.
+  var datagramsSent: UInt64 = 0
+  /// UDP datagrams from the peer that were passed on.
+  var datagramsReceived: UInt64 = 0
+  /// UDP datagrams that this side dropped.
+  var datagramsDropped: UInt64 = 0
+  /// Payload sent to the peer, of all kinds of flows.
   var bytesSent: UInt64 = 0
   /// Payload received from the peer.
   var bytesReceived: UInt64 = 0
@@ -26,6 +34,10 @@ struct Summary: Equatable, Sendable {
     if flowsFailed > 0 { line += " (\(flowsFailed) failed)" }
     line += ", sent \(Format.bytes(bytesSent)), received \(Format.bytes(bytesReceived))"
     line += " in \(Format.duration(duration))"
+    if datagramFlows > 0 {
+      line += ", \(Format.count(datagramFlows, "udp flow")): \(datagramsSent) datagrams sent, "
+      line += "\(datagramsReceived) received, \(datagramsDropped) dropped"
+    }
     if sessions > 1 { line += ", \(Format.count(sessions, "session"))" }
     if let rtt { line += ", rtt \(Format.roundTripTime(rtt))" }
     return line + ", loss \(Format.percentage(packetsLost, of: packetsSent))"
@@ -40,6 +52,10 @@ struct Summary: Equatable, Sendable {
       summary.member("sessions", sessions)
       summary.member("flows", flows)
       summary.member("flows_failed", flowsFailed)
+      summary.member("udp_flows", datagramFlows)
+      summary.member("datagrams_sent", datagramsSent)
+      summary.member("datagrams_received", datagramsReceived)
+      summary.member("datagrams_dropped", datagramsDropped)
       summary.member("bytes_sent", bytesSent)
       summary.member("bytes_received", bytesReceived)
       if let rtt {

@@ -122,9 +122,11 @@ struct ScenarioTests {
       report("same NAT", times)
       #expect(times.allSatisfy { $0.map { $0 <= .milliseconds(300) } ?? false }, "\(times)")
     }
-    let open = times(Seeds.all.count, within: .seconds(3)) { _ in }
-    report("no NAT", open)
-    #expect(open.allSatisfy { $0.map { $0 <= .milliseconds(300) } ?? false })
+    for isIPv6 in [false, true] {
+      let open = times(Seeds.all.count, within: .seconds(3)) { $0.isIPv6 = isIPv6 }
+      report(isIPv6 ? "IPv6" : "no NAT", open)
+      #expect(open.allSatisfy { $0.map { $0 <= .milliseconds(300) } ?? false })
+    }
   }
 
   @Test("32 addresses that lead nowhere: within 2 s")
@@ -238,6 +240,24 @@ struct ScenarioTests {
     world.start()
     _ = world.timeToDirect(within: .seconds(12))
     #expect(world.first.socketCount <= 40)
+  }
+
+  @Test("the socket of a path stays open while another path is looked for")
+  func pathSocket() {
+    let world = PunchWorld {
+      $0.first = .symmetricRandom
+      $0.second = .portRestricted
+    }
+    world.start()
+    #expect(world.timeToDirect(within: .seconds(5)) != nil)
+    #expect(world.loop.run(for: .seconds(5)) { world.first.socketCount == 2 })
+    world.first.changeNetwork()
+    world.second.changeNetwork()
+    #expect(world.loop.run(for: .seconds(5)) { world.first.machine.state == .punching })
+    #expect(world.first.pathSocket != nil)
+    #expect(world.loop.run(for: .seconds(5)) { world.isDirect })
+    #expect(world.pathCarries)
+    #expect(world.loop.run(for: .seconds(2)) { world.first.socketCount == 2 })
   }
 
   @Test("a NAT that forgets and changes its mind: the next round makes it")

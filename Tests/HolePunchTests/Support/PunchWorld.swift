@@ -24,6 +24,8 @@ final class PunchWorld {
     /// Nil for a host with a public address.
     var first: SimNAT.Settings?
     var second: SimNAT.Settings?
+    /// Hosts without translators have IPv6 addresses.
+    var isIPv6 = false
     /// Both behind the first translator.
     var isShared = false
     var roundTrip = Duration.milliseconds(40)
@@ -57,7 +59,10 @@ final class PunchWorld {
     func host(_ address: SocketAddress, behind nat: SocketAddress, _ settings: SimNAT.Settings?)
       -> SocketAddress
     {
-      guard let settings else { return nat }
+      guard let settings else {
+        guard options.isIPv6 else { return nat }
+        return nat == Self.firstNAT ? .clientHostIPv6 : .serverHostIPv6
+      }
       nats.append(network.addTranslator(at: nat, settings))
       nats[nats.count - 1].attach(address)
       return address

@@ -50,6 +50,7 @@ struct CommandLineParserTests {
       try parse("share 3000") == Invocation(settings: GlobalSettings(), action: .share(expected)))
     #expect(session.congestion == .cubic)
     #expect(session.idleTimeout == .seconds(60))
+    #expect(session.udpTimeout == .seconds(60))
     #expect(session.keylogFile == nil)
   }
 
@@ -57,10 +58,11 @@ struct CommandLineParserTests {
   func shareOptions() throws {
     let line =
       "-v --listen 192.0.2.1:4433 share --identity=/k db:5432 --congestion bbr "
-      + "--idle-timeout 2m --insecure-keylog --json -v"
+      + "--idle-timeout 2m --udp-timeout 30s --insecure-keylog --json -v"
     let variables = Self.home.merging(["SSLKEYLOGFILE": "/tmp/keys"]) { $1 }
     let session = SessionSettings(
-      identityFile: "/k", congestion: .bbr, idleTimeout: .seconds(120), keylogFile: "/tmp/keys")
+      identityFile: "/k", congestion: .bbr, idleTimeout: .seconds(120),
+      udpTimeout: .seconds(30), keylogFile: "/tmp/keys")
     let place = Place.tcp(HostPort(host: .name("db"), port: 5432))
     let expected = ShareSettings(
       services: [NamedPlace(name: nil, place: place)],
@@ -268,7 +270,7 @@ struct CommandLineParserTests {
     arguments: [
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
-      ("bogus", "choose one of share, connect, pipe, relay, punch, keygen, version, help"),
+      ("bogus", "choose one of share, connect, pipe, relay, punch, ticket, keygen, version, help"),
     ])
   func notACommand(line: String, fix: String) {
     #expect(complaints(line).map(\.fix) == [fix])

@@ -46,19 +46,26 @@ struct HelpPageTests {
     #expect(
       HelpTopic.commands.text == """
           qtun share SERVICE... [options]
-                                 offer services to whoever holds the ticket
+                                      offer services to whoever holds the ticket
           qtun connect [TICKET|-] [LISTEN...] [options]
-                                 open shared services on this machine
+                                      open shared services on this machine
           qtun pipe [TICKET|-] [options]
-                                 join standard input and output to those of another
-                                 machine
-          qtun relay [options]   help others to find each other: a public rendezvous
-          qtun punch [options]   open a hole between two NATs, as netpunch does and with
-                                 it
-          qtun keygen [options]  make an identity
-          qtun version           print the versions of qtun, its protocol and its
-                                 libraries
-          qtun help [TOPIC]      explain a command or a topic
+                                      join standard input and output to those of another
+                                      machine
+          qtun relay [options]        help others to find each other: a public
+                                      rendezvous
+          qtun punch [options]        open a hole between two NATs, as netpunch does and
+                                      with it
+          qtun ticket make [options]  make a ticket with limits for a share that runs
+          qtun ticket show TICKET|- [options]
+                                      tell what a ticket allows
+          qtun ticket list [options]  list the tickets with limits that were made
+          qtun ticket revoke ID|TICKET|LABEL [options]
+                                      take a ticket back and end its sessions
+          qtun keygen [options]       make an identity
+          qtun version                print the versions of qtun, its protocol and its
+                                      libraries
+          qtun help [TOPIC...]        explain a command or a topic
         """)
   }
 

@@ -13,6 +13,7 @@ struct NamedPlaceTests {
     arguments: [
       "db:5432", "web=db:5432", "unix:/run/a.sock", "a.b-c_1=unix:/x", "[::1]:80", "dir:./site",
       "site=dir:/a=b", "dynamic:*:443", "out=dynamic:*.example.com:80-443,[2001:db8::]/32:*",
+      "udp:db:53", "dns=udp:[::1]:53",
     ])
   func roundTrip(text: String) throws {
     #expect(try parse(text).description == text)
@@ -37,6 +38,16 @@ struct NamedPlaceTests {
   @Test("a folder or rules are nothing to listen at", arguments: ["dir:/a", "x=dynamic:*:443"])
   func notLocal(text: String) {
     #expect(throws: ValueProblem.self) { try NamedPlace.parse(text, rule: .localListener) }
+  }
+
+  @Test("a UDP place follows the rules of a TCP one")
+  func udp() throws {
+    let place = Place.udp(HostPort(host: .name("localhost"), port: 53))
+    #expect(try parse("udp:53") == NamedPlace(name: nil, place: place))
+    #expect(try parse("dns=udp:53") == NamedPlace(name: "dns", place: place))
+    for text in ["udp:", "udp:0", "udp:host", "udp://host:53", "udp:65536"] {
+      #expect(throws: ValueProblem.self) { try parse(text) }
+    }
   }
 
   @Test("the longest path that a socket can have passes, one byte more is refused")

@@ -39,29 +39,87 @@ struct DatagramTests {
     #expect(throws: DatagramError.empty) { try client.connection?.sendDatagram([]) }
   }
 
-  @Test("a full queue refuses, and takes more once it drained")
+  @Test("a full queue drops its oldest")
   func queueFull() throws {
-    let world = try World { $0.transport { $0.datagramsQueuedMax = 4 } }
+    let room = 4 * (1 + DatagramQueue.overhead)
+    let world = try World { $0.transport { $0.datagramBytesQueuedMax = room } }
     let (client, server) = try world.connect()
-    for number in 0..<4 { try client.connection?.sendDatagram([UInt8(number)]) }
-    #expect(throws: DatagramError.queueFull) { try client.connection?.sendDatagram([9]) }
+    for number in 0..<9 { try client.connection?.sendDatagram([UInt8(number)]) }
     world.wait { server.datagrams.count == 4 }
-    #expect(server.datagrams == [[0], [1], [2], [3]])
-    try client.connection?.sendDatagram([9])
-    world.wait { server.datagrams.last == [9] }
+    #expect(server.datagrams == [[5], [6], [7], [8]])
+    #expect(client.connection?.statistics.datagramFramesDropped == 5)
+    #expect(client.connection?.statistics.datagramFramesSent == 4)
+    #expect(server.connection?.statistics.datagramFramesReceived == 4)
   }
 
-  @Test("a queue that never drains grows with what it holds, not with what passed through it")
-  func queueMemory() throws {
-    var queue = DatagramQueue()
-    queue.append([0])
-    for number in 1...10_000 {
-      queue.append([UInt8(truncatingIfNeeded: number)])
-      queue.removeFirst()
-      #expect(queue.first == [UInt8(truncatingIfNeeded: number)] && queue.count == 1)
+  @Test("while the window is closed, datagrams wait for 100 ms at most: what arrives then is fresh")
+  func closedWindow() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    world.network.configure(.clientHost, .serverHost) { $0.isBlackhole = true }
+    func send(_ number: Int) throws {
+      let bytes = withUnsafeBytes(of: UInt32(number).bigEndian, Array.init)
+      try client.connection?.sendDatagram(bytes + [UInt8](repeating: 0, count: 1_000))
     }
-    let places = Mirror(reflecting: queue).descendant("items") as? [[UInt8]]
-    #expect(try #require(places).count < 200)
+    for number in 0..<200 {
+      try send(number)
+      world.loop.run(for: .milliseconds(5))
+    }
+    world.network.configure(.clientHost, .serverHost) { $0.isBlackhole = false }
+    for number in 200..<1_000 {
+      try send(number)
+      world.loop.run(for: .milliseconds(5))
+    }
+    let numbers = server.datagrams.map { $0.prefix(4).reduce(0) { $0 << 8 | Int($1) } }
+    // The gap ends with a retransmission timer that has backed off; then everything passes.
+    #expect(numbers.last == 999)
+    let old = numbers.filter { (0..<180).contains($0) }
+    #expect(old.isEmpty)
+    #expect(try #require(client.connection).statistics.datagramFramesDropped > 50)
+  }
+
+  @Test("a bulk stream and a flood of datagrams share a full link", arguments: Seeds.first(3))
+  func turns(seed: UInt64) throws {
+    let world = try World {
+      $0.seed = seed
+      $0.link.bitsPerSecond = 20_000_000
+      $0.link.queueBytes = 64 * 1024
+    }
+    let (client, server) = try world.connect()
+    let pattern = Pattern(seed: 3)
+    server.onOpened = { $0.expect(pattern) }
+    world.accepted.first?.onOpened = { $0.expect(pattern) }
+    let stream = try client.open()
+    stream.send(1 << 28, of: pattern, finishing: false)
+    // 24 Mbit/s, more than the link.
+    for _ in 0..<5_000 {
+      for _ in 0..<3 {
+        try client.connection?.sendDatagram([UInt8](repeating: 1, count: 1_000))
+      }
+      world.loop.run(for: .milliseconds(1))
+    }
+    let datagrams = server.datagrams.count * 1_000
+    let bulk = try #require(server.opened.first).received
+    let share = Double(datagrams) / Double(datagrams + bulk)
+    #expect(share > 0.35 && share < 0.65, "datagrams had \(share) of \(datagrams + bulk) bytes")
+    #expect(datagrams + bulk > 8_000_000)
+  }
+
+  @Test("datagrams that take less than half wait behind no bulk")
+  func sparse() throws {
+    let world = try World { $0.link.bitsPerSecond = 20_000_000 }
+    let (client, server) = try world.connect()
+    let stream = try client.open()
+    stream.send(1 << 28, of: Pattern(seed: 3), finishing: false)
+    world.loop.run(for: .seconds(2))
+    for number in 0..<100 {
+      try client.connection?.sendDatagram([UInt8(number)])
+      world.loop.run(for: .milliseconds(20))
+    }
+    world.loop.run(for: .seconds(1))
+    // What the link's own queue drops is lost, as for everyone.
+    #expect(server.datagrams.count > 90)
+    #expect(client.connection?.statistics.datagramFramesDropped == 0)
   }
 
   @Test("a peer that takes none is not sent any")

@@ -48,7 +48,8 @@ struct SessionCoreTests {
     }
     scene.world.wait { scene.client.streams.first?.messages.isEmpty == false }
     let service = ControlMessage.Service(name: "", port: 3_000)
-    let welcome = ControlMessage.Welcome(version: 1, capabilities: 0, services: [service])
+    let welcome = ControlMessage.Welcome(
+      version: 1, capabilities: ControlMessage.Capability.datagramFlows, services: [service])
     #expect(scene.client.streams.first?.messages == [.welcome(welcome)])
   }
 
@@ -155,13 +156,12 @@ struct SessionCoreTests {
     #expect(scene.client.error == nil)
   }
 
-  @Test("datagrams are taken and dropped")
-  func datagrams() throws {
-    let scene = try ShareScene { $0.greet() }
-    scene.world.wait { scene.world.shareJournal.opened == 1 }
-    try scene.client.connection?.sendDatagram([1, 2, 3])
+  @Test("datagrams before the hello are taken and dropped")
+  func earlyDatagrams() throws {
+    let scene = try ShareScene { try? $0.connection?.sendDatagram([0, 0, 0, 1]) }
     scene.world.loop.run(for: .seconds(1))
     #expect(scene.client.error == nil)
+    #expect(scene.world.share.statistics.datagramFlows == 0)
   }
 
   @Test("random bytes on the control stream never crash the share", arguments: Seeds.all)
@@ -192,7 +192,7 @@ struct SessionCoreTests {
       Issue.record("not a hello: \(message)")
       return
     }
-    #expect(hello.version == 1 && hello.capabilities == 0)
+    #expect(hello.version == 1 && hello.capabilities == ControlMessage.Capability.datagramFlows)
     let connection = try #require(scene.server.connection)
     #expect(
       CapabilityProof.isValid(

@@ -18,6 +18,9 @@ final class Journal {
   var reports: [FlowReport] {
     events.compactMap { if case .flowEnded(let report) = $0 { report } else { nil } }
   }
+  var datagramReports: [DatagramFlowReport] {
+    events.compactMap { if case .datagramFlowEnded(let report) = $0 { report } else { nil } }
+  }
   var refusals: [QuicError] {
     events.compactMap { if case .sessionRefused(_, let error) = $0 { error } else { nil } }
   }

@@ -10,15 +10,19 @@ final class TunnelWorld {
   static let shareIdentity = Identity.fixture(1)
   static let linkIdentity = Identity.fixture(2)
   static let capability = SecretBytes([UInt8](0..<16))
+  /// When the virtual time begins, in seconds since 1970.
+  static let startTime: UInt64 = 1_800_000_000
   static let sharePort: UInt16 = 4_433
   static let sessionSettings = SessionSettings(
-    idleTimeout: .seconds(30), congestionControl: .cubic, allowsKeyLog: false)
+    idleTimeout: .seconds(30), udpTimeout: .seconds(60), congestionControl: .cubic,
+    allowsKeyLog: false)
 
   let loop = SimLoop()
   let network: SimNetwork
   let targets: SimTargets
   /// What the sharing side's resolver knows.
   let names: SimNames
+  let datagramTargets: SimDatagramTargets
   let share: ShareCore
   let link: LinkCore
   let shareEndpoint: EndpointCore
@@ -40,6 +44,9 @@ final class TunnelWorld {
     /// Addresses in the ticket; empty leaves the share's own.
     var addresses: [SocketAddress]?
     var ticketCapability = TunnelWorld.capability
+    /// What limits the ticket.
+    var grant: Grant?
+    var access = AccessRules(tickets: nil, allowed: nil)
     var ticketIdentity = TunnelWorld.shareIdentity
     var services = [Service(name: "", target: .tcp([SimTargets.web]))]
     var shareSettings = TunnelWorld.sessionSettings.endpointSettings(
@@ -49,6 +56,7 @@ final class TunnelWorld {
     /// Bytes that a local connection buffers in each direction.
     var capacity = 65_536
     var carriers = CarrierPolicy.automatic
+    var udpTimeout = Duration.seconds(60)
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
   }
@@ -66,6 +74,8 @@ final class TunnelWorld {
     targets = SimTargets(loop: loop)
     names = SimNames(loop: loop)
     targets.capacity = options.capacity
+    let datagramTargets = SimDatagramTargets(network: network)
+    self.datagramTargets = datagramTargets
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
     linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
     shareEndpoint.add(network.bind(Self.shareAddress))
@@ -74,14 +84,18 @@ final class TunnelWorld {
     let shareRegistry = PathRegistry(endpoint: shareEndpoint)
     let carriers = try CarrierListener(
       endpoint: shareEndpoint, registry: shareRegistry, serverName: "localhost", loop: loop)
-    share = ShareCore(
+    share = try ShareCore(
       endpoint: shareEndpoint, registry: shareRegistry, carriers: carriers, loop: loop,
-      capability: Self.capability, services: options.services, connect: targets.connect,
-      finder: names.finder,
+      gate: Gate(
+        root: Self.capability, rules: options.access,
+        wallClock: { [loop] in Self.startTime + UInt64(loop.elapsed.components.seconds) }),
+      services: options.services, udpTimeout: options.udpTimeout, connect: targets.connect,
+      connectDatagrams: datagramTargets.connect, finder: names.finder,
       onEvent: shareJournal.note)
-    let ticket = Ticket(
+    var ticket = Ticket(
       identity: options.ticketIdentity.publicKey, capability: options.ticketCapability,
       port: 3_000, addresses: options.addresses ?? [Self.shareAddress])
+    if let grant = options.grant { ticket = ticket.restricted(to: grant) }
     let linkRegistry = PathRegistry(endpoint: linkEndpoint)
     let tcp = SimTCP(loop: loop, passes: options.tcpPasses, listener: carriers)
     self.tcp = tcp
@@ -89,7 +103,7 @@ final class TunnelWorld {
       endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
-      policy: options.carriers, onEvent: linkJournal.note,
+      policy: options.carriers, udpTimeout: options.udpTimeout, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
   }

@@ -8,13 +8,18 @@ struct ControlMessageTests {
 
   static let samples: [ControlMessage] = [
     .hello(ControlMessage.Hello(version: 1, capabilities: 0, proof: proof)),
+    .hello(
+      ControlMessage.Hello(
+        version: 1, capabilities: 0, proof: proof, grant: [UInt8](repeating: 7, count: 1_024))),
     .hello(ControlMessage.Hello(version: (1 << 62) - 1, capabilities: 1 << 61, proof: [])),
     .welcome(ControlMessage.Welcome(version: 1, capabilities: 0, services: [])),
     .welcome(
       ControlMessage.Welcome(
         version: 2, capabilities: 5,
         services: (0..<ControlMessage.servicesMax).map {
-          ControlMessage.Service(name: String(repeating: "n", count: $0 * 4), port: UInt16($0))
+          ControlMessage.Service(
+            name: String(repeating: "n", count: $0 * 4), port: UInt16($0),
+            kind: .init(number: UInt8($0 % 3)))
         })),
     .goodbye(ControlMessage.Goodbye(reason: "")),
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
@@ -49,6 +54,11 @@ struct ControlMessageTests {
     long.prefixed([UInt8](repeating: 0, count: 65))
     #expect(ControlMessage(type: 1, body: long.bytes) == nil)
 
+    var grant = WireWriter()
+    grant.raw([1, 0, 0])
+    grant.prefixed([UInt8](repeating: 0, count: Grant.bytesMax + 1))
+    #expect(ControlMessage(type: 1, body: grant.bytes) == nil)
+
     var services = WireWriter()
     services.raw([1, 0])
     services.varint(UInt64(ControlMessage.servicesMax + 1))
@@ -66,11 +76,14 @@ struct ControlMessageTests {
     #expect(ControlMessage(type: 3, body: reason.bytes) == nil)
   }
 
-  @Test("a service of an unknown kind is left out, and its neighbours stay")
+  @Test("a service of an unknown kind keeps its place, and so do its neighbours")
   func unknownKind() {
     let body: [UInt8] = [1, 0, 2, 1, 0x61, 0, 1, 1, 0x62, 0, 2, 200, 2]
-    let service = ControlMessage.Service(name: "b", port: 2, kind: .dynamic)
-    let welcome = ControlMessage.Welcome(version: 1, capabilities: 0, services: [service])
+    let services = [
+      ControlMessage.Service(name: "a", port: 1, kind: .unknown(200)),
+      ControlMessage.Service(name: "b", port: 2, kind: .dynamic),
+    ]
+    let welcome = ControlMessage.Welcome(version: 1, capabilities: 0, services: services)
     #expect(ControlMessage(type: 2, body: body) == .welcome(welcome))
   }
 

@@ -1,0 +1,160 @@
+internal import QuicTransport
+
+/// How a ledger stands in its file: one record a line, fields between tabs, an end line.
+///
+///     qtun-access 1
+///     share   PID START PORT HINT ADDRESSES SERVICES CONTEXT
+///     ticket  ID CREATED EXPIRY USES STATE SERVICES LABEL
+///     user    IDENTITY                       of the ticket above
+///     end
+///
+/// Every line must be understood: half a list of tickets would allow what the other half forbids.
+extension Ledger {
+  /// The content of the file.
+  var text: [UInt8] {
+    var lines = [Self.heading]
+    for share in shares {
+      let addresses = share.addresses.map { "\($0.host)/\($0.port)" }.joined(separator: ",")
+      lines.append(
+        Self.line([
+          "share", "\(share.process.number)", "\(share.process.start)", "\(share.port)",
+          "\(share.suggestedPort)", addresses, Self.join(share.services), share.context,
+        ]))
+    }
+    for ticket in tickets {
+      let grant = ticket.grant
+      lines.append(
+        Self.line([
+          "ticket", grant.id.description, "\(ticket.created)", "\(grant.expiry)",
+          "\(grant.uses)", ticket.isRevoked ? "revoked" : "issued", Self.join(grant.services),
+          ticket.label,
+        ]))
+      for user in ticket.users { lines.append(Self.line(["user", user.description])) }
+    }
+    lines.append("end")
+    return Array((lines.joined(separator: "\n") + "\n").utf8)
+  }
+
+  /// Reads the content of a file.
+  init(text: [UInt8]) throws(AccessFileError) {
+    self.init()
+    let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    guard lines[0].elementsEqual(Self.heading.utf8) else { throw .malformed(line: 1) }
+    // The text after the last newline is empty, and the line before it says that nothing is missing.
+    guard lines.count >= 3, lines[lines.count - 1].isEmpty,
+      lines[lines.count - 2].elementsEqual("end".utf8)
+    else { throw .malformed(line: lines.count) }
+    for (index, line) in lines.enumerated().dropFirst().dropLast(2) {
+      guard read(Self.fields(line)) else { throw .malformed(line: index + 1) }
+    }
+  }
+
+  private static let heading = "qtun-access 1"
+
+  private mutating func read(_ fields: [String]) -> Bool {
+    switch fields.first {
+    case "share":
+      guard shares.count < Self.sharesMax, let share = ShareRecord(fields: fields) else {
+        return false
+      }
+      shares.append(share)
+    case "ticket":
+      guard tickets.count < Self.ticketsMax, let record = TicketRecord(fields: fields),
+        ticket(record.grant.id) == nil
+      else { return false }
+      tickets.append(record)
+    case "user":
+      guard fields.count == 2, let user = PublicKey(text: fields[1]),
+        let last = tickets.indices.last,
+        UInt64(tickets[last].users.count) < tickets[last].grant.uses,
+        !tickets[last].users.contains(user)
+      else { return false }
+      tickets[last].users.append(user)
+    default: return false
+    }
+    return true
+  }
+
+  // MARK: Fields
+
+  private static func line(_ fields: [String]) -> String {
+    fields.map(escaped).joined(separator: "\t")
+  }
+
+  private static func fields(_ line: some Collection<UInt8>) -> [String] {
+    line.split(separator: 0x09, omittingEmptySubsequences: false).map { unescaped(Array($0)) }
+  }
+
+  /// Service names between commas; `-` is the one without a name, and can be no name.
+  private static func join(_ services: [String]) -> String {
+    services.map { $0.isEmpty ? "-" : $0 }.joined(separator: ",")
+  }
+
+  static func services(_ text: String) -> [String]? {
+    let names = text.split(separator: ",").map { $0 == "-" ? "" : String($0) }
+    return names.allSatisfy { $0.isEmpty || Service.isName($0) } ? names : nil
+  }
+
+  /// Control characters and `%` as `%` and two hexadecimal digits.
+  private static func escaped(_ text: String) -> String {
+    var bytes: [UInt8] = []
+    for byte in text.utf8 {
+      guard byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      bytes += Array("%".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func unescaped(_ text: [UInt8]) -> String {
+    var bytes: [UInt8] = []
+    var rest = text[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%"), rest.count >= 2,
+        let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+      else {
+        bytes.append(byte)
+        continue
+      }
+      bytes.append(value)
+      rest = rest.dropFirst(2)
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static let digits = Array("0123456789abcdef".utf8)
+}
+
+extension Ledger.ShareRecord {
+  fileprivate init?(fields: [String]) {
+    guard fields.count == 8, let number = Int32(fields[1]), let start = UInt64(fields[2]),
+      let port = UInt16(fields[3]), let hint = UInt16(fields[4]),
+      let services = Ledger.services(fields[6])
+    else { return nil }
+    var addresses: [SocketAddress] = []
+    for text in fields[5].split(separator: ",") {
+      let parts = text.split(separator: "/")
+      guard parts.count == 2, let port = UInt16(parts[1]),
+        let address = SocketAddress(String(parts[0]), port: port)
+      else { return nil }
+      addresses.append(address)
+    }
+    self.init(
+      process: ProcessMark(number: number, start: start), port: port, context: fields[7],
+      addresses: addresses, suggestedPort: hint, services: services)
+  }
+}
+
+extension Ledger.TicketRecord {
+  fileprivate init?(fields: [String]) {
+    guard fields.count == 8, let id = GrantID(fields[1]), let created = UInt64(fields[2]),
+      let expiry = UInt64(fields[3]), let uses = UInt64(fields[4]),
+      ["issued", "revoked"].contains(fields[5]), let services = Ledger.services(fields[6]),
+      let grant = Grant(id: id, expiry: expiry, uses: uses, services: services)
+    else { return nil }
+    self.init(grant: grant, label: fields[7], created: created)
+    isRevoked = fields[5] == "revoked"
+  }
+}

@@ -1,0 +1,77 @@
+import QuicTransport
+
+@testable import Tunnel
+
+extension FuzzTarget {
+  /// What programs and peers say at the ends of flows.
+  static let flows = [
+    FuzzTarget(name: "udp-frames", run: udpFrames),
+    FuzzTarget(name: "proxy", run: proxy),
+    FuzzTarget(name: "http-head", run: httpHead),
+  ]
+
+  /// DATAGRAM frames of a hostile peer: what waits for fragments stays bounded, and a datagram is
+  /// never larger than UDP has them.
+  private static func udpFrames(_ bytes: UnsafeRawBufferPointer) {
+    var input = FuzzInput(bytes)
+    var reassembler = Reassembler()
+    var now = Instant(nanoseconds: 1_000_000_000)
+    while !input.isEmpty {
+      now = now + .milliseconds(Int64(input.byte()))
+      let frame = input.bytes(Int(input.byte()))
+      frame.withUnsafeBytes { frame in
+        guard let (header, payload) = DatagramHeader.decode(frame, namesService: true) else {
+          return
+        }
+        require(payload.count < frame.count, "a header of nothing")
+        guard let fragment = header.fragment else { return }
+        let whole = reassembler.add(fragment, of: header.flow, payload, now: now)
+        require(whole?.count ?? 0 <= DatagramHeader.payloadMax, "larger than UDP has it")
+        require(reassembler.bytesHeld <= Reassembler.bytesMax, "fragments fill memory")
+      }
+    }
+  }
+
+  /// A program that talks to the proxy: SOCKS and HTTP, in pieces or at once.
+  private static func proxy(_ bytes: UnsafeRawBufferPointer) {
+    var input = FuzzInput(bytes)
+    let choice = input.byte()
+    let credentials = choice & 1 == 1 ? ProxyCredentials("user:password") : nil
+    let step = 1 + Int(choice >> 1)
+    let stream = input.remainder()
+    let whole = converse(stream, step: max(1, stream.count), credentials)
+    let pieces = converse(stream, step: step, credentials)
+    // What stands behind the request goes along as far as it has arrived.
+    require(whole.replies == pieces.replies, "pieces change the answers")
+    require(whole.destination == pieces.destination, "pieces change the destination")
+  }
+
+  private static func converse(
+    _ stream: [UInt8], step: Int, _ credentials: ProxyCredentials?
+  ) -> (replies: [UInt8], destination: Destination?) {
+    var parser = ProxyParser(credentials: credentials)
+    var replies: [UInt8] = []
+    for start in stride(from: 0, to: stream.count, by: step) {
+      parser.append(stream[start..<min(start + step, stream.count)])
+      reading: while true {
+        switch parser.next() {
+        case .needsMore: break reading
+        case .reply(let bytes): replies += bytes
+        case .refuse(let bytes): return (replies + bytes, nil)
+        case .request(let request): return (replies, request.destination)
+        }
+      }
+    }
+    return (replies, nil)
+  }
+
+  private static func httpHead(_ bytes: UnsafeRawBufferPointer) {
+    let stream = Array(bytes)
+    guard case .head(let head, let count) = HTTPHead.read(stream) else { return }
+    require(count <= stream.count && count <= HTTPHead.sizeMax, "a head longer than its stream")
+    let exact = HTTPHead.read(Array(stream.prefix(count)))
+    require(exact == .head(head, count: count), "what follows a head changes it")
+    let values = head.fields.flatMap(\.value)
+    require(!values.contains(0x0a) && !values.contains(0x0d), "a line break within a field")
+  }
+}
