@@ -34,6 +34,8 @@ public actor Link {
     public var carriers: CarrierPolicy
     /// What programs must show to the proxies that are opened; nil lets all of this machine in.
     public var proxyCredentials: ProxyCredentials?
+    /// STUN servers to ask besides the ticket's rendezvous: further vantage points.
+    public var stunServers: [SocketAddress] = []
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
@@ -156,7 +158,7 @@ public actor Link {
     func open(
       _ configuration: Configuration, onEvent: @escaping @Sendable (TunnelEvent) -> Void
     ) throws(TunnelError) -> Link {
-      let (endpoint, _) = try Endpoint.open(
+      let (endpoint, socket) = try Endpoint.open(
         loop: loop, identity: configuration.identity, settings: configuration.session,
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
@@ -167,6 +169,19 @@ public actor Link {
         ticket: configuration.ticket, policy: configuration.carriers,
         udpTimeout: configuration.session.udpTimeout, onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
+      let ticket = configuration.ticket
+      if !ticket.rendezvous.isEmpty {
+        let (meeting, clients) = MeetingCore.open(
+          identity: configuration.identity.publicKey,
+          role: .dialling(
+            peer: ticket.identity, capability: ticket.capability,
+            grant: ticket.grant?.bytes ?? []),
+          rendezvous: ticket.rendezvous, stunServers: configuration.stunServers,
+          endpoint: endpoint, socket: socket, registry: registry, dialer: dialer,
+          policy: configuration.carriers, loop: loop, onEvent: { onEvent(.meeting($0)) })
+        core.meeting = LinkMeeting(
+          meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
+      }
       return Link(loop: loop, endpoint: endpoint, core: core, outcome: outcome)
     }
   }

@@ -30,6 +30,11 @@ final class PathRegistry {
     for manager in managers.values { manager.remove(path) }
   }
 
+  /// Whether a session uses a socket of this local port, or may come to use it.
+  func usesPort(_ port: UInt16) -> Bool {
+    managers.values.contains { $0.paths.contains { $0.path.local.port == port } }
+  }
+
   /// Whether a session uses this path, or may come to use it.
   func isKnown(_ path: NetworkPath) -> Bool {
     managers.values.contains { $0.paths.contains { $0.path == path } }

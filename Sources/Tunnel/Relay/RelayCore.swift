@@ -19,9 +19,12 @@ final class RelayCore {
   /// Seconds since 1970.
   private let wallClock: () -> UInt64
   private let onEvent: (RelayEvent) -> Void
-  /// All connections, by object identity; those that greeted also by their node's identity.
+  /// All connections, and those of them that greeted.
   private var peers: [ObjectIdentifier: RelayPeer] = [:]
-  private var nodes: [PublicKey: RelayPeer] = [:]
+  private var greeted: Set<ObjectIdentifier> = []
+  /// The connections that want to be found under an identity, oldest first. Several processes may
+  /// have one identity; the one whose ticket a token was made with agrees.
+  private var registered: [PublicKey: [RelayPeer]] = [:]
   private var introductions: [UInt64: Introduction] = [:]
   private var lastIntroduction: UInt64 = 0
   private var lastSerial: UInt64 = 0
@@ -94,22 +97,15 @@ extension RelayCore: RelayPeerOwner {
       sources[key]
       ?? Source(
         finds: TokenBucket(rate: limits.findsPerSecond, burst: limits.findsBurst, now: loop.now))
-    let older = nodes[identity]
-    guard older != nil || nodes.count < limits.nodesMax,
-      source.nodes < limits.nodesPerAddressMax
-    else { return false }
+    guard greeted.count < limits.nodesMax, source.nodes < limits.nodesPerAddressMax else {
+      return false
+    }
     source.nodes += 1
     sources[key] = source
     peer.sourceKey = key
-    nodes[identity] = peer
-    // A node that came back, or two processes with one key: the newest wins, and the older one is
-    // told, so that they do not take turns.
-    if let older {
-      forget(older)
-      older.close(code: RelayCode.replaced, reason: "another process with this identity came")
-    }
+    greeted.insert(ObjectIdentifier(peer))
     totals.nodes += 1
-    totals.nodesOpen = nodes.count
+    totals.nodesOpen = greeted.count
     peer.welcome(
       RelayMessage.Welcome(
         version: RelayPeer.version, capabilities: 0, time: wallClock(),
@@ -120,7 +116,7 @@ extension RelayCore: RelayPeerOwner {
 
   func relayPeer(_ peer: RelayPeer, said message: RelayMessage) {
     // What a replaced connection still says is of no effect.
-    guard let identity = peer.identity, nodes[identity] === peer else { return }
+    guard greeted.contains(ObjectIdentifier(peer)) else { return }
     switch message {
     case .offer(let offer): take(offer, of: peer)
     case .register: register(peer)
@@ -137,16 +133,15 @@ extension RelayCore: RelayPeerOwner {
 
   func relayPeerEnded(_ peer: RelayPeer) {
     peers[ObjectIdentifier(peer)] = nil
-    if let identity = peer.identity, nodes[identity] === peer {
-      nodes[identity] = nil
-      onEvent(.nodeGone(identity))
-    }
     forget(peer)
-    totals.nodesOpen = nodes.count
   }
 
   /// Takes back all that a node has said.
   private func forget(_ peer: RelayPeer) {
+    guard greeted.remove(ObjectIdentifier(peer)) != nil, let identity = peer.identity else {
+      return
+    }
+    totals.nodesOpen = greeted.count
     if let key = peer.sourceKey, var source = sources[key] {
       source.nodes -= 1
       // An empty source is kept while its bucket refills, else reconnecting would refill it.
@@ -157,7 +152,10 @@ extension RelayCore: RelayPeerOwner {
     for introduction in peer.introductions.sorted() { end(introduction, by: peer) }
     for wanted in peer.finds.keys { stopSeeking(wanted, by: peer) }
     peer.finds.removeAll()
+    registered[identity]?.removeAll { $0 === peer }
+    if registered[identity]?.isEmpty == true { registered[identity] = nil }
     peer.isRegistered = false
+    onEvent(.nodeGone(identity))
   }
 
   private func trimSources() {
@@ -180,6 +178,13 @@ extension RelayCore {
   private func register(_ peer: RelayPeer) {
     guard let identity = peer.identity, !peer.isRegistered else { return }
     peer.isRegistered = true
+    registered[identity, default: []].append(peer)
+    // The newest wins, and the oldest is told, so that they do not take turns.
+    if let processes = registered[identity], processes.count > limits.processesPerNodeMax {
+      let oldest = processes[0]
+      forget(oldest)
+      oldest.close(code: RelayCode.replaced, reason: "newer processes have this identity")
+    }
     let waiting = seekers[identity] ?? []
     // In the order of their age, which is that of their connections.
     for seeker in waiting.compactMap({ peers[$0] }).sorted(by: { $0.serial < $1.serial }) {
@@ -195,10 +200,10 @@ extension RelayCore {
     guard find.peer != peer.identity else { return }
     peer.finds[find.peer] = find.token
     seekers[find.peer, default: []].insert(ObjectIdentifier(peer))
-    guard let sharer = nodes[find.peer], sharer.isRegistered else {
+    guard let sharers = registered[find.peer] else {
       return peer.send(.absent(peer: find.peer))
     }
-    introduce(peer, to: sharer, token: find.token)
+    for sharer in sharers { introduce(peer, to: sharer, token: find.token) }
   }
 
   private func takeFindToken(of peer: RelayPeer) -> Bool {
@@ -233,6 +238,18 @@ extension RelayCore {
     }
     introductions[number]?.isAdmitted = true
     totals.introductions += 1
+    // Other processes of the same identity were asked in vain.
+    if let dialler = introductions[number]?.dialler {
+      for other in dialler.introductions where other != number {
+        guard let asked = introductions[other], asked.sharer.identity == peer.identity else {
+          continue
+        }
+        dialler.introductions.remove(other)
+        asked.sharer.introductions.remove(other)
+        introductions[other] = nil
+        asked.sharer.send(.gone(introduction: other))
+      }
+    }
     plan(number, isWanted: false)
   }
 

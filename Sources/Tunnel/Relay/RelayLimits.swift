@@ -4,6 +4,8 @@ public struct RelayLimits: Sendable {
   public var nodesMax = 10_000
   /// Nodes behind one address (one IPv4 address, one IPv6 /64): an office behind one gateway.
   public var nodesPerAddressMax = 64
+  /// Registered connections of one identity: a share that came back, and others with its key.
+  public var processesPerNodeMax = 8
   /// Peers that one node may look for at once.
   public var findsPerNodeMax = 16
   /// FINDs that one address may send in a second, and in a burst: each may knock at somebody.

@@ -27,7 +27,7 @@ final class RelayPeer {
   /// Introductions that it takes part in; bounded by the owner.
   var introductions: Set<UInt64> = []
 
-  /// Under which the owner counts it; nil before it was let in.
+  /// Under which the owner counts it; nil while it is not let in.
   var sourceKey: UInt64?
   /// Its age among the peers of its owner.
   let serial: UInt64

@@ -19,6 +19,13 @@ final class LinkCore {
   private let policy: CarrierPolicy
   private let registry: PathRegistry
   private let dialer: CarrierDialer
+  /// Another way to the peer; set before `start`.
+  var meeting: LinkMeeting? {
+    didSet {
+      meeting?.onRoad = { [weak self] in self?.roadFound($0) }
+      meeting?.onHopeless = { [weak self] in self?.giveUpIfDone() }
+    }
+  }
   private let udpTimeout: Duration
   /// Through which datagrams reach local programs.
   let gather = DatagramGather()
@@ -64,6 +71,7 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
+    meeting?.begin()
     dialNext(after: .zero)
   }
 
@@ -137,6 +145,7 @@ final class LinkCore {
     finished?.close(code: TunnelCode.drained, reason: Self.closeReason)
     endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
     dialer.close()
+    meeting?.close()
   }
 
   private static let closeReason = "the connecting side stopped"
@@ -187,9 +196,19 @@ final class LinkCore {
     }
   }
 
+  /// A direct road to the peer was punched: for a session, or for the one that goes another way.
+  private func roadFound(_ road: NetworkPath) {
+    switch state {
+    case .dialling: dial(road.remote, over: road)
+    case .open(let session):
+      if session.paths?.activePath.kind != .udp { session.paths?.add(road, kind: .udp) }
+    case .over: break
+    }
+  }
+
   private func giveUpIfDone() {
     guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
-      nextAttempt >= plan.attempts.count
+      nextAttempt >= plan.attempts.count, meeting?.isHopeful != true
     else { return }
     end(worstFailure)
   }
@@ -297,6 +316,7 @@ extension LinkCore: SessionOwner {
       .sessionOpened(
         peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
+    meeting?.sessionOpened(isDirect: CarrierKind(connection.currentPath) == .udp)
     opened()
     openWaiting()
   }
@@ -337,6 +357,7 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
+    if CarrierKind(path) == .udp { meeting?.sessionOpened(isDirect: true) }
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }
 

@@ -232,12 +232,13 @@ extension CommandLineParser {
           cause: "there are \(services.count) services", fix: "share \(Service.countMax) at most"))
     }
     let limits = ticketLimits()
+    let meeting = meetingSettings()
     guard let session = sessionSettings() else { return nil }
     return .share(
       ShareSettings(
         services: services, listen: value(of: Grammar.listen),
         proxyProtocol: value(of: Grammar.proxyProtocol), allowed: values(of: Grammar.allow),
-        limits: limits, session: session))
+        limits: limits, meeting: meeting, session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -273,7 +274,7 @@ extension CommandLineParser {
     return .connect(
       ConnectSettings(
         ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
-        proxyAuthFile: value(of: Grammar.proxyAuth),
+        proxyAuthFile: value(of: Grammar.proxyAuth), stun: values(of: Grammar.stun),
         session: session))
   }
 

@@ -17,6 +17,22 @@ extension Grammar {
     "identity", short: "i", "FILE", .path, default: "~/.config/qtun/relay",
     help: "file with the private key; made on first use")
 
+  /// Who brings peers together.
+  static let rendezvous = Option(
+    "rendezvous", "KEY@HOST[:PORT]", .rendezvous, isRepeatable: true,
+    help: "a relay that brings peers to this share where they cannot reach it, as `qtun relay` "
+      + "printed it; twice for two")
+  /// More to learn about our own NAT from.
+  static let stun = Option(
+    "stun", "HOST[:PORT]", .relayName, isRepeatable: true,
+    help: "a STUN server to ask besides the rendezvous: a second vantage point tells more of the "
+      + "NAT")
+  /// Nothing but the rendezvous.
+  static let noAddresses = Flag(
+    "no-addresses",
+    help: "leave this machine's addresses out of the ticket, so that peers come by --rendezvous "
+      + "only")
+
   static let relay = CommandSpec(
     name: "relay",
     summary: "help others to find each other: a public rendezvous",

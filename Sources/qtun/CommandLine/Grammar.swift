@@ -162,6 +162,7 @@ extension Grammar {
     arguments: [service.spec],
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, expires.spec, uses.spec,
+      rendezvous.spec, stun.spec, noAddresses.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
@@ -184,7 +185,7 @@ extension Grammar {
         + "for the one without a name), and `udp:` before the address of a UDP service.",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec, udpTimeout.spec, proxyAuth.spec] + sessionOptions,
+    options: [carrier.spec, udpTimeout.spec, proxyAuth.spec, stun.spec] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),

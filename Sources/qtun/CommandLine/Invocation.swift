@@ -88,6 +88,8 @@ struct ShareSettings: Equatable, Sendable {
   var allowed: [AllowEntry] = []
   /// What the ticket that it prints is limited to.
   var limits = TicketLimits()
+  /// Who brings peers together.
+  var meeting = MeetingSettings()
   /// The session's settings.
   let session: SessionSettings
 }
@@ -103,8 +105,20 @@ struct ConnectSettings: Equatable, Sendable {
   let carriers: CarrierChoice
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
+  /// STUN servers to ask besides the rendezvous.
+  var stun: [HostPort] = []
   /// The session's settings.
   let session: SessionSettings
+}
+
+/// How a node is found, and finds out about its network.
+struct MeetingSettings: Equatable, Sendable {
+  /// Who brings peers together (sharing side; the ticket tells the other one).
+  var rendezvous: [RendezvousName] = []
+  /// STUN servers to ask besides.
+  var stun: [HostPort] = []
+  /// Whether the ticket has no addresses.
+  var hidesAddresses = false
 }
 
 /// What may carry a session.

@@ -15,6 +15,7 @@ struct ConnectCommand: Sendable {
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
       session: settings.session.tunnel, carriers: settings.carriers.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
+    for server in settings.stun { configuration.stunServers += try server.resolve() }
     self.configuration = configuration
   }
 

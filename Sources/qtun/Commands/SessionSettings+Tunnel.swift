@@ -87,3 +87,10 @@ extension CarrierChoice {
     }
   }
 }
+
+extension RendezvousName {
+  /// The same with its addresses. Blocks while it asks.
+  func resolve() throws(Failure) -> RendezvousAddress {
+    RendezvousAddress(key: key, addresses: try address.resolve())
+  }
+}

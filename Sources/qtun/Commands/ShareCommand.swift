@@ -27,10 +27,14 @@ struct ShareCommand: Sendable {
     for service in settings.services {
       services.append(try service.resolve(proxyProtocol: settings.proxyProtocol))
     }
-    configuration = Share.Configuration(
+    var configuration = Share.Configuration(
       identity: identity, services: services, listenAddress: listen,
       capability: Ticket.makeCapability(of: identity, service: context), access: access,
       session: settings.session.tunnel)
+    for name in settings.meeting.rendezvous { configuration.rendezvous.append(try name.resolve()) }
+    for server in settings.meeting.stun { configuration.stunServers += try server.resolve() }
+    configuration.hidesAddresses = settings.meeting.hidesAddresses
+    self.configuration = configuration
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {

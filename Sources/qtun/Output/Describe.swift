@@ -116,6 +116,11 @@ extension Failure {
         fix: isDatagram
           ? "open it at a UDP address with `qtun connect`, such as udp:127.0.0.1:5353"
           : "leave `udp:` out")
+    case .unreachable(let addresses) where addresses.isEmpty:
+      self.init(
+        .unreachable, "no path to the peer was found through the rendezvous",
+        fix: "check that `qtun share` is still running there, that UDP may pass, and that the "
+          + "ticket is its newest")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

@@ -101,16 +101,40 @@ struct RelayCoreTests {
     #expect(sharer.heard.last == .gone(introduction: number))
   }
 
-  @Test("the newest connection of an identity wins, and the older one is told")
-  func collision() throws {
+  @Test("all processes of an identity are asked; the first that agrees is introduced")
+  func processes() throws {
     let first = try node(1)
-    first.say(.register)
-    settle()
     let second = try node(1, host: .otherHost)
+    first.say(RelayNode.offer(1), .register)
+    second.say(RelayNode.offer(2), .register)
     settle()
-    #expect(first.peer.error?.applicationCode == RelayCode.replaced)
-    #expect(second.peer.error == nil)
-    #expect(relay.core.totals.nodesOpen == 1)
+    let dialler = try node(2)
+    dialler.say(
+      RelayNode.offer(8), .find(.init(peer: first.identity.publicKey, token: Self.token)))
+    settle()
+    let asked = try #require(first.knocks.first)
+    second.say(.admit(introduction: try #require(second.knocks.first).introduction))
+    settle()
+    #expect(dialler.plans.count == 1 && second.plans.count == 1 && first.plans.isEmpty)
+    #expect(first.heard.last == .gone(introduction: asked.introduction))
+    // Too late to agree now.
+    first.say(.admit(introduction: asked.introduction))
+    settle()
+    #expect(dialler.plans.count == 1 && first.peer.error == nil)
+  }
+
+  @Test("the ninth process of an identity pushes out the oldest, which is told")
+  func collision() throws {
+    var nodes: [RelayNode] = []
+    for _ in 0..<9 {
+      let node = try node(1)
+      node.say(.register)
+      settle()
+      nodes.append(node)
+    }
+    #expect(nodes[0].peer.error?.applicationCode == RelayCode.replaced)
+    #expect(nodes.dropFirst().allSatisfy { $0.peer.error == nil })
+    #expect(relay.core.totals.nodesOpen == 8)
   }
 
   @Test("only the registered side can agree, and only to what it was asked")
