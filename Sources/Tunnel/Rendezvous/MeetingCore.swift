@@ -44,6 +44,8 @@ final class MeetingCore {
     var driver: PunchDriver?
     var salt: [UInt8] = []
     var wantsRound = false
+    /// What was told last.
+    var failure: PunchFailure?
   }
 
   /// What the machine and the process offer.
@@ -130,6 +132,11 @@ final class MeetingCore {
         if meeting.driver?.receive(bytes, from: source, at: number, now: now) == true { return }
       }
     }
+  }
+
+  /// Whether we are the side that looked for the other.
+  private var isDialling: Bool {
+    if case .dialling = role { true } else { false }
   }
 
   private func client(_ id: MeetingID) -> RendezvousClient? {
@@ -327,7 +334,8 @@ extension MeetingCore: RendezvousClientOwner {
       driver = known
     } else {
       let keys = PunchKeys(
-        secret: meeting.capability, salt: plan.salt, ours: identity, theirs: plan.peer)
+        secret: meeting.capability, salt: plan.salt, ours: identity, theirs: plan.peer,
+        winsTies: isDialling)
       driver = PunchDriver(
         peer: plan.peer, keys: keys, filter: filter, settings: environment.punch,
         sockets: sockets, random: environment.random(), loop: loop)
@@ -355,7 +363,11 @@ extension MeetingCore: PunchDriverOwner {
   }
 
   func punch(_ driver: PunchDriver, failed failure: PunchFailure) {
-    onEvent(.notDirect(peer: driver.peer, failure))
+    let isNews = meetings.contains { $0.value.driver === driver && $0.value.failure != failure }
+    for id in meetings.keys where meetings[id]?.driver === driver {
+      meetings[id]?.failure = failure
+    }
+    if isNews { onEvent(.notDirect(peer: driver.peer, failure)) }
   }
 
   func punchWantsFreshPort(_ driver: PunchDriver) {

@@ -113,6 +113,14 @@ struct MeetingTests {
     #expect(world.relay.core.totals.introductions == 0)
   }
 
+  @Test("two processes of one identity meet, as on one machine's two ends")
+  func oneIdentity() throws {
+    let world = try MeetingWorld { $0.linkIdentity = TunnelWorld.shareIdentity }
+    try world.start()
+    #expect(world.timeToOpen(within: .seconds(5)) != nil)
+    #expect(world.carries())
+  }
+
   @Test("a ticket with limits is met as well; one that is over is not")
   func grants() throws {
     let id = GrantID.random()
