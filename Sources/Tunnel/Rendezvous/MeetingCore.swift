@@ -34,7 +34,15 @@ final class MeetingCore {
   /// An introduction, as this node knows it.
   private struct MeetingID: Hashable {
     let client: ObjectIdentifier
+    /// Of its dials: a relay that restarts begins to count anew.
+    let round: Int
     let introduction: UInt64
+
+    init(_ client: RendezvousClient, _ introduction: UInt64) {
+      self.client = ObjectIdentifier(client)
+      round = client.round
+      self.introduction = introduction
+    }
   }
 
   private struct Meeting {
@@ -139,8 +147,9 @@ final class MeetingCore {
     if case .dialling = role { true } else { false }
   }
 
+  /// The connection that the introduction came by; nil once it is gone.
   private func client(_ id: MeetingID) -> RendezvousClient? {
-    clients.first { ObjectIdentifier($0) == id.client }
+    clients.first { ObjectIdentifier($0) == id.client && $0.round == id.round }
   }
 
   private func forget(_ id: MeetingID) {
@@ -260,7 +269,7 @@ extension MeetingCore: RendezvousClientOwner {
     case .knock(let knock): judge(knock, from: client)
     case .plan(let plan): follow(plan, from: client)
     case .gone(let introduction):
-      forget(MeetingID(client: ObjectIdentifier(client), introduction: introduction))
+      forget(MeetingID(client, introduction))
     case .absent(let peer): onEvent(.peerAbsent(peer))
     case .throttled: break
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .unknown: break
@@ -305,7 +314,7 @@ extension MeetingCore: RendezvousClientOwner {
     let parties = FindToken.Parties(
       rendezvous: client.rendezvous.key, dialler: knock.peer, sharer: identity)
     guard token.isValid(capability: capability, parties: parties, now: time) else { return }
-    let id = MeetingID(client: ObjectIdentifier(client), introduction: knock.introduction)
+    let id = MeetingID(client, knock.introduction)
     guard meetings[id] == nil, makeRoom() else { return }
     meetings[id] = Meeting(peer: knock.peer, capability: capability, began: loop.now)
     client.send(.admit(introduction: knock.introduction))
@@ -322,7 +331,7 @@ extension MeetingCore: RendezvousClientOwner {
   }
 
   private func follow(_ plan: RelayMessage.Plan, from client: RendezvousClient) {
-    let id = MeetingID(client: ObjectIdentifier(client), introduction: plan.introduction)
+    let id = MeetingID(client, plan.introduction)
     if case .dialling(let peer, let capability, _) = role, meetings[id] == nil {
       guard plan.peer == peer, makeRoom() else { return }
       meetings[id] = Meeting(peer: peer, capability: capability, began: loop.now)
@@ -392,7 +401,8 @@ extension MeetingCore: PunchDriverOwner {
 
   private func want(_ driver: PunchDriver) {
     for id in meetings.keys where meetings[id]?.driver === driver {
-      meetings[id]?.wantsRound = true
+      // Nobody is left to ask: the peer's next FIND makes a new introduction.
+      if client(id) == nil { forget(id) } else { meetings[id]?.wantsRound = true }
     }
   }
 }

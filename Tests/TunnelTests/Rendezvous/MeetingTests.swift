@@ -92,6 +92,20 @@ struct MeetingTests {
     #expect(world.errors.isEmpty && world.carries())
   }
 
+  @Test("a relay that restarts in the middle counts anew, and introduces the same pair again")
+  func restartInTheMiddle() throws {
+    let world = try MeetingWorld()
+    world.network.configure(MeetingWorld.shareNAT, MeetingWorld.linkNAT) { $0.isBlackhole = true }
+    try world.start()
+    world.loop.run(for: .seconds(1))
+    world.relay.core.close()
+    try world.restartRelay(after: .milliseconds(200))
+    let isAgain = world.loop.run(for: .seconds(5)) { world.relay.core.totals.introductions == 1 }
+    #expect(isAgain && world.errors.isEmpty)
+    world.network.configure(MeetingWorld.shareNAT, MeetingWorld.linkNAT) { $0.isBlackhole = false }
+    #expect(world.timeToOpen(within: .seconds(15)) != nil)
+  }
+
   @Test("a stranger who knows the public key makes the share send nothing and learns nothing")
   func stranger() throws {
     let world = try MeetingWorld {
