@@ -10,8 +10,8 @@ SANITIZER_FLAGS := --disable-xctest -Xswiftc -use-ld=lld
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build release demo test check bench fuzz format clean help \
-  lint sanitize-thread sanitize-address setup-build setup-demo setup-test setup-bench
+.PHONY: build release demo test check bench fuzz interop format clean help \
+  lint sanitize-thread sanitize-address setup-build setup-demo setup-test setup-interop setup-bench
 
 build: setup-build ## Build everything for debugging
 	$(SWIFT) build
@@ -27,6 +27,7 @@ test: setup-test ## Run unit, simulation and loopback tests, foreign peers and t
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 	interop/run-tests
+	interop/run-matrix --short
 	interop/run-cli-tests --qtun .build/debug/qtun
 	interop/run-lab-tests .build/debug/qtun
 
@@ -39,6 +40,11 @@ bench: setup-bench ## Measure throughput, latency, connection rate and memory
 	$(SWIFT) build $(RELEASE_FLAGS) --product qtun
 	$(SWIFT) build $(RELEASE_FLAGS) --product qtun-load
 	python3 interop/bench.py --qtun .build/release/qtun --load .build/release/qtun-load $(BENCH_ARGS)
+
+# Some 140 cases. INTEROP_ARGS="--repeat 3 --only retry --peer aioquic" plays parts, and writes nothing.
+interop: setup-interop ## Play the public runner's cases against other QUIC stacks, into interop/RESULTS.md
+	$(SWIFT) build
+	interop/run-matrix $(if $(INTEROP_ARGS),$(INTEROP_ARGS),--write)
 
 # A finding is an input in .build/fuzz/findings; it becomes a unit test, and a seed in interop/Fuzz/Corpus.
 fuzz: setup-build ## Run every fuzz target for FUZZ_SECONDS
@@ -65,5 +71,5 @@ sanitize-thread: setup-build
 sanitize-address: setup-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test $(SANITIZER_FLAGS) --sanitize=address --scratch-path .build/asan
 
-setup-build setup-demo setup-test setup-bench: setup-%:
+setup-build setup-demo setup-test setup-interop setup-bench: setup-%:
 	@scripts/setup $*

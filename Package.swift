@@ -31,6 +31,10 @@ let package = Package(
     .executableTarget(
       name: "qtun-interop", dependencies: ["CNgtcp2", "QuicTransport"], path: "interop/Endpoint",
       swiftSettings: settings),
+    // The library as another program uses it.
+    .executableTarget(
+      name: "qtun-example", dependencies: ["QuicTransport", "Tunnel"], path: "interop/Example",
+      swiftSettings: settings),
     // The measuring instrument: plain sockets, none of our own modules.
     .executableTarget(name: "qtun-load", path: "interop/Load", swiftSettings: settings),
     // A bad link between two network namespaces; see interop/README.md.

@@ -40,10 +40,10 @@ enum Endpoint {
 
   /// The dialling side of carriers over TCP.
   static func dialer(
-    endpoint: EndpointCore, registry: PathRegistry, loop: EpollLoop
+    endpoint: EndpointCore, registry: PathRegistry, loop: EpollLoop, proxy: HTTPProxy?
   ) throws(TunnelError) -> CarrierDialer {
     do throws(QuicError) {
-      return try CarrierDialer(endpoint: endpoint, registry: registry, loop: loop) {
+      return try CarrierDialer(endpoint: endpoint, registry: registry, loop: loop, proxy: proxy) {
         address throws(RuntimeError) in
         try TCPSocket.connect(loop: loop, to: address)
       }

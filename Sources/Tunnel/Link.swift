@@ -13,6 +13,8 @@ public actor Link {
   private var listeners: [LocalListener] = []
   private let endpoint: EndpointCore
   private let core: LinkCore
+  /// Nil where a sandbox allows none: changes are then noticed by probes.
+  private let watcher: SystemWatcher?
   private let outcome: Outcome
 
   /// The loop: everything of the link happens there.
@@ -36,13 +38,27 @@ public actor Link {
     public var proxyCredentials: ProxyCredentials?
     /// STUN servers to ask besides the ticket's rendezvous: further vantage points.
     public var stunServers: [SocketAddress] = []
+    /// What carriers over TCP go through, if anything.
+    public var proxy: HTTPProxy?
+    /// When to dial again.
+    public var retry: RetryPolicy
+
+    /// Every service at its own port on 127.0.0.1, over any carrier, dialled again when a session is
+    /// lost. Change what should be different.
+    public static func standard(identity: Identity, ticket: Ticket) -> Configuration {
+      Configuration(
+        identity: identity, ticket: ticket, opening: .everything, session: .standard,
+        carriers: .automatic, proxy: nil, retry: .afterLoss)
+    }
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, ticket: Ticket, opening: Opening, session: SessionSettings,
-      carriers: CarrierPolicy
+      carriers: CarrierPolicy, proxy: HTTPProxy?, retry: RetryPolicy
     ) {
       self.carriers = carriers
+      self.proxy = proxy
+      self.retry = retry
       self.identity = identity
       self.ticket = ticket
       self.opening = opening
@@ -52,12 +68,12 @@ public actor Link {
 
   /// Dials the ticket's addresses, opens the services and returns once programs can connect.
   ///
-  /// - Parameter onEvent: called on the loop.
+  /// - Parameter onEvent: called on the loop; may be left out.
   /// - Throws: `.unreachable`, `.refused`, `.identityMismatch`, `.incompatible`,
   ///   `.unknownService`, `.wrongKind`, `.cannotListen`, `.cannotBind`, `.configuration`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
-    onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    onEvent: @escaping @Sendable (TunnelEvent) -> Void = { _ in }
   ) async throws(TunnelError) -> Link {
     let link = try await Opener(loop: loop).open(configuration, onEvent: onEvent)
     do throws(TunnelError) {
@@ -70,12 +86,15 @@ public actor Link {
     }
   }
 
-  /// Waits until the session is gone, and says why.
+  /// Waits until there is no session and will be none, and says why.
   public var end: TunnelError {
     get async {
       await withCheckedContinuation { outcome.whenOver($0) }
     }
   }
+
+  /// What it is doing right now. Bounded, and cheap enough for several times a second.
+  public var report: TunnelReport { core.report }
 
   /// Sums so far.
   public var statistics: TunnelTotals { core.statistics }
@@ -98,6 +117,7 @@ public actor Link {
   /// Ends the session; the peer is told.
   public func close() {
     closeListeners()
+    watcher?.close()
     core.close()
   }
 
@@ -138,7 +158,11 @@ public actor Link {
     for listener in listeners { listener.close() }
   }
 
-  private init(loop: EpollLoop, endpoint: EndpointCore, core: LinkCore, outcome: Outcome) {
+  private init(
+    loop: EpollLoop, endpoint: EndpointCore, core: LinkCore, watcher: SystemWatcher?,
+    outcome: Outcome
+  ) {
+    self.watcher = watcher
     self.loop = loop
     self.endpoint = endpoint
     self.core = core
@@ -163,26 +187,32 @@ public actor Link {
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
       let registry = PathRegistry(endpoint: endpoint)
-      let dialer = try Endpoint.dialer(endpoint: endpoint, registry: registry, loop: loop)
+      let dialer = try Endpoint.dialer(
+        endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
       let core = LinkCore(
         endpoint: endpoint, registry: registry, dialer: dialer, loop: loop,
-        ticket: configuration.ticket, policy: configuration.carriers,
-        udpTimeout: configuration.session.udpTimeout, onEvent: onEvent,
+        ticket: configuration.ticket, policy: configuration.carriers, retry: configuration.retry,
+        udpTimeout: configuration.session.udpTimeout, random: { Double.random(in: 0...1) },
+        onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
       let ticket = configuration.ticket
       if !ticket.rendezvous.isEmpty {
+        // Its own: a session that moves closes the carriers that it has no use for.
+        let meetingDialer = try Endpoint.dialer(
+          endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
         let (meeting, clients) = MeetingCore.open(
           identity: configuration.identity.publicKey,
           role: .dialling(
             peer: ticket.identity, capability: ticket.capability,
             grant: ticket.grant?.bytes ?? []),
           rendezvous: ticket.rendezvous, stunServers: configuration.stunServers,
-          endpoint: endpoint, socket: socket, registry: registry, dialer: dialer,
+          endpoint: endpoint, socket: socket, registry: registry, dialer: meetingDialer,
           policy: configuration.carriers, loop: loop, onEvent: { onEvent(.meeting($0)) })
         core.meeting = LinkMeeting(
           meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
       }
-      return Link(loop: loop, endpoint: endpoint, core: core, outcome: outcome)
+      let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in core?.lookAgain() }
+      return Link(loop: loop, endpoint: endpoint, core: core, watcher: watcher, outcome: outcome)
     }
   }
 }

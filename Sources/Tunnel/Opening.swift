@@ -27,6 +27,11 @@ public enum Opening: Sendable {
       self.address = address
       self.use = use
     }
+
+    /// A service at 127.0.0.1 and whatever port is free; see `Link.services`.
+    public static func anyPort(_ name: String? = nil) -> Choice {
+      Choice(name: name, address: .tcp(.loopbackIPv4), use: .service)
+    }
   }
 
   /// What programs find at an opened address.

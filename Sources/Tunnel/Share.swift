@@ -19,6 +19,8 @@ public actor Share {
   private let listener: TCPListener
   private let core: ShareCore
   private let meeting: MeetingCore?
+  /// Nil where a sandbox allows none: changes are then noticed by probes.
+  private let watcher: SystemWatcher?
 
   /// The loop: everything of the share happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -48,6 +50,14 @@ public actor Share {
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
     public var hidesAddresses = false
 
+    /// A free port of every address and a ticket of its own, so that a new start takes a new ticket.
+    /// Change what should be different.
+    public static func standard(identity: Identity, services: [Service]) -> Configuration {
+      Configuration(
+        identity: identity, services: services, listenAddress: .any,
+        capability: Ticket.makeCapability(), access: .ticketAlone, session: .standard)
+    }
+
     /// All of it; nothing has a default that changes behaviour.
     public init(
       identity: Identity, services: [Service], listenAddress: SocketAddress,
@@ -62,15 +72,18 @@ public actor Share {
     }
   }
 
-  /// Listens and returns at once; sessions are reported by `onEvent`, on the loop.
+  /// Listens and returns at once; sessions are reported by `onEvent`, on the loop. It may be left out.
   ///
   /// - Throws: `.cannotBind`, `.configuration`, `.accessFile`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
-    onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    onEvent: @escaping @Sendable (TunnelEvent) -> Void = { _ in }
   ) async throws(TunnelError) -> Share {
     try await Opener(loop: loop).open(configuration, onEvent: onEvent)
   }
+
+  /// What it is doing right now. Bounded, and cheap enough for several times a second.
+  public var report: TunnelReport { core.report }
 
   /// Sums so far.
   public var statistics: TunnelTotals { core.statistics }
@@ -101,14 +114,16 @@ public actor Share {
   /// Ends every session; peers are told.
   public func close() {
     listener.close()
+    watcher?.close()
     core.close()
     meeting?.close()
   }
 
   private init(
     loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, listener: TCPListener,
-    core: ShareCore, meeting: MeetingCore?
+    core: ShareCore, watcher: SystemWatcher?, meeting: MeetingCore?
   ) {
+    self.watcher = watcher
     self.meeting = meeting
     self.loop = loop
     self.listener = listener
@@ -169,11 +184,14 @@ public actor Share {
           try UDPSocket(
             loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
+      nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in
+        core?.lookAgain()
+      }
       nonisolated(unsafe) let meeting = try openMeeting(
         configuration, bound: bound, gate: gate, onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
-        core: core, meeting: meeting)
+        core: core, watcher: watcher, meeting: meeting)
     }
 
     private func openMeeting(
@@ -182,7 +200,7 @@ public actor Share {
     ) throws(TunnelError) -> MeetingCore? {
       guard !configuration.rendezvous.isEmpty else { return nil }
       let dialer = try Endpoint.dialer(
-        endpoint: bound.endpoint, registry: bound.registry, loop: loop)
+        endpoint: bound.endpoint, registry: bound.registry, loop: loop, proxy: nil)
       let (meeting, clients) = MeetingCore.open(
         identity: configuration.identity.publicKey,
         role: .sharing(capability: { [weak gate] in gate?.capability(ofGrant: $0) }),

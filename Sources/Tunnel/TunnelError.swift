@@ -16,6 +16,8 @@ public enum TunnelError: Error, Sendable {
   case wrongKind(String, isDatagram: Bool)
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
+  /// UDP does not pass, and the proxy gave no connection.
+  case proxy(ProxyError)
   /// The peer does not accept the ticket, or us; in its own words.
   case refused(String)
   /// The ticket lets us in no more, or our identity is not on the list.

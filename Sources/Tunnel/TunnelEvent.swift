@@ -6,6 +6,13 @@ public enum TunnelEvent: Sendable {
   case sessionOpened(peer: PublicKey?, path: SessionPath, rtt: Duration)
   /// A session moved to another path; its flows go on.
   case sessionMoved(path: SessionPath, reason: SwitchReason)
+  /// Nothing has been heard of the peer for so long, although an answer is due; told once for each
+  /// outage.
+  case sessionSilent(peer: PublicKey?, for: Duration)
+  /// The peer is heard of again, after so long. The session goes on where it was.
+  case sessionReturned(peer: PublicKey?, after: Duration)
+  /// There is no session; the link dials again after the delay. The first attempt of a row is 1.
+  case retrying(attempt: Int, after: Duration, because: TunnelError)
   /// A session that was open ended.
   case sessionEnded(peer: PublicKey?, remote: SocketAddress, reason: QuicError)
   /// A peer was not let in, or gave up before it was. Peers that keep trying from one address are

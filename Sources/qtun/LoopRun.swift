@@ -17,6 +17,7 @@ actor LoopRun {
   private let wakeups: AsyncStream<Wakeup>
   private nonisolated let wake: AsyncStream<Wakeup>.Continuation
   private var ticker: LoopTimer?
+  private var control: ControlSocket?
   private var lastTotals = TunnelTotals()
   private var lastShown: Instant
 
@@ -85,6 +86,7 @@ actor LoopRun {
       result.set(.failure(error))
     }
     if let ticker { loop.cancel(ticker) }
+    control?.close()
     status.clear()
     loop.stop()
   }
@@ -168,6 +170,37 @@ extension LoopRun {
     loop.schedule(timer, at: loop.now)
   }
 
+  /// Answers `qtun status` from now on. Where no socket can be made, the run goes on without.
+  ///
+  /// - Parameter header: writes what does not change.
+  func offerStatus(
+    _ report: @escaping @Sendable () async -> TunnelReport,
+    header: @escaping @Sendable (inout JSONWriter) -> Void
+  ) {
+    guard let folder = ControlFolder.make(environment: .process) else {
+      return log.debug("no status", .cause("there is no private folder for a socket"))
+    }
+    let path = ControlFolder.socket(in: folder)
+    do throws(RuntimeError) {
+      control = try ControlSocket(loop: loop, path: path) { [weak self] request, respond in
+        guard let self, request["command"]?.text == "status" else { return respond(nil) }
+        // SAFETY: called on the loop, where the task runs as well.
+        nonisolated(unsafe) let answer = respond
+        Task(executorPreference: self.loop) {
+          answer(await self.describe(await report(), header))
+        }
+      }
+    } catch {
+      log.debug("no status", .file(path), .cause(error.description))
+    }
+  }
+
+  private func describe(
+    _ report: TunnelReport, _ header: @escaping @Sendable (inout JSONWriter) -> Void
+  ) -> String {
+    StatusJSON(report: report, header: header).text(process: getpid(), uptime: loop.now - start)
+  }
+
   private func redraw(_ statistics: @Sendable () async -> TunnelTotals) async {
     let totals = await statistics()
     let isConnected = totals.sessionsOpen > 0
@@ -202,7 +235,7 @@ extension LoopRun {
       if isOutputTaken {
         console.printLine(summary.json)
       } else {
-        try StandardOutput.writeLine(summary.json)
+        try StandardOutput.tell(summary.json)
       }
     }
     if !settings.isQuiet, settings.logFormat == .text { console.printLine(summary.text) }
@@ -216,6 +249,19 @@ extension LoopRun {
         "connected", .path(Describe.path(path)), .rtt(rtt), .peer(peer?.description ?? "unknown"))
     case .sessionMoved(let path, let reason):
       log.info("moved", .path(Describe.path(path)), .cause(Describe.reason(reason)))
+    case .sessionSilent(_, let time):
+      log.warning(
+        "no answer from the peer", .duration(time),
+        .cause("trying to reach it; open connections wait"))
+    case .sessionReturned(_, let time): log.info("the peer is back", .duration(time))
+    case .retrying(let attempt, let delay, let error):
+      // The first says that it goes on; later ones are more of the same.
+      let cause = LogField.cause(Failure(error).cause)
+      if attempt == 1 {
+        log.info("trying again until the peer answers", cause)
+      } else {
+        log.debug("trying again", .count(Int64(attempt)), .duration(delay), cause)
+      }
     case .sessionEnded(let peer, let remote, let reason):
       log.info(
         "session ended", .address(remote.description), .cause(reason.description),

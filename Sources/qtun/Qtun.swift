@@ -36,7 +36,7 @@ enum Qtun {
     let settings = invocation.settings
     switch invocation.action {
     case .help(let page):
-      try StandardOutput.writeLine(settings.isJSON ? page.json : page.text)
+      try StandardOutput.tell(settings.isJSON ? page.json : page.text)
     case .usage:
       console.printLine(HelpPage.shortUsage)
       return .usage
@@ -47,7 +47,8 @@ enum Qtun {
           VersionReport.Library(name: "ngtcp2", version: LibraryVersions.ngtcp2),
           VersionReport.Library(name: "gnutls", version: LibraryVersions.gnutls),
         ])
-      try StandardOutput.writeLine(settings.isJSON ? report.json : report.text)
+      try StandardOutput.tell(settings.isJSON ? report.json : report.text)
+    case .status: return try StatusCommand(environment: .process).run(settings, console: console)
     case .keygen(let keygen):
       try KeygenCommand(settings: keygen).run(settings)
     case .punch(let punch):

@@ -63,7 +63,7 @@ struct ClosePacketTests {
   @Test("it answers the first, second, fourth, eighth ... arrival")
   func answers() {
     let path = NetworkPath(local: .loopbackIPv4, remote: .loopbackIPv4)
-    let packet = ClosePacket(bytes: [1], path: path)
+    let packet = ClosePacket(bytes: [1], path: path, ecn: .notCapable)
     let answered = (1...100).filter { _ in packet.shouldAnswer() }
     #expect(answered == [1, 2, 4, 8, 16, 32, 64])
   }

@@ -148,6 +148,13 @@ public final class SimStreamSocket: StreamSocket {
     }
   }
 
+  /// Something between the two ends forgets the connection: nothing passes any more, and neither end
+  /// is told.
+  public func freeze() {
+    incoming.isFrozen = true
+    outgoing.isFrozen = true
+  }
+
   // MARK: Time passing
 
   /// Changes the peer's side of our outgoing pipe after the latency, and tells it.
@@ -155,6 +162,7 @@ public final class SimStreamSocket: StreamSocket {
     let pipe = outgoing
     let peer = peer
     loop.after(pipe.latency) {
+      guard !pipe.isFrozen else { return }
       change(pipe)
       peer?.tell()
     }
@@ -192,6 +200,7 @@ public final class SimStreamSocket: StreamSocket {
     /// Of these, bytes that reached the reader.
     var arrived = 0
     var isFinished = false
+    var isFrozen = false
     var finArrived = false
     var error: Int32?
 

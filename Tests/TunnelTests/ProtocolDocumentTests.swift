@@ -19,10 +19,14 @@ struct ProtocolDocumentTests {
     case "probe": try checkProbe(vector)
     case "relay": try checkRelay(vector)
     case "find-token": try checkFindToken(vector)
-    case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
-    case "frame": try checkFrame(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     case "datagram": try checkDatagram(vector)
+    case "preface": #expect(try vector.bytes("hex") == FrameHeader.preface)
+    case "frame": try checkFrame(vector)
+    case "upgrade":
+      let accept = WebSocketUpgrade.accept(try vector.text("key"))
+      #expect(try accept == vector.text("accept"))
+    case "websocket": try checkWebSocket(vector)
     default: Issue.record("no such kind of vector")
     }
   }
@@ -33,8 +37,7 @@ struct ProtocolDocumentTests {
     #expect(
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
-        "frame", "go-ahead", "datagram",
-        "relay", "find-token",
+        "frame", "go-ahead", "datagram", "upgrade", "websocket", "relay", "find-token",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -85,6 +88,7 @@ struct ProtocolDocumentTests {
         "datagrams that are not whole yet",
         "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
       ),
+      ("head of an HTTP request or answer", "\(CarrierHeadReader.bytesMax) bytes"),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))
@@ -154,6 +158,7 @@ struct ProtocolDocumentTests {
     case "goodbye":
       return .goodbye(ControlMessage.Goodbye(reason: try vector.text("reason")))
     case "finished": return .finished
+    case "lost": return .lost(SessionID(number: try vector.number("session")))
     default:
       return .unknown(type: try vector.number("type"))
     }
@@ -236,20 +241,40 @@ struct ProtocolDocumentTests {
       type: type, session: SessionID(number: try vector.number("session")),
       number: try vector.number("number"), argument: try vector.number("argument"))
     let bytes = try vector.bytes("hex")
-    #expect(message.encoded(key: key) == bytes)
+    if vector.isEncoded { #expect(message.encoded(key: key) == bytes) }
     bytes.withUnsafeBytes { #expect(PathMessage($0, key: key) == message) }
   }
 
   private func checkFrame(_ vector: Vector) throws {
     let bytes = try vector.bytes("hex")
     var found: [[UInt8]] = []
-    var decoder = FrameDecoder(expectsPreface: false)
+    var decoder = FrameDecoder()
     bytes.withUnsafeBytes { bytes in
       #expect(decoder.decode(bytes) { found.append(Array($0)) })
     }
     #expect(found == [try vector.bytes("datagram")])
+    var encoder = CarrierEncoder(kind: .tcp, isServer: false)
     try vector.bytes("datagram").withUnsafeBytes { datagram in
-      FrameEncoder.encode(datagram) { #expect(Array($0) == bytes) }
+      encoder.encode(datagram) { #expect(Array($0) == bytes) }
+    }
+  }
+
+  private func checkWebSocket(_ vector: Vector) throws {
+    let bytes = try vector.bytes("hex")
+    let isServer = try vector.text("sender") == "accepting"
+    var found: [[UInt8]] = []
+    var decoder = WebSocketDecoder(expectsMask: !isServer)
+    let verdict = bytes.withUnsafeBytes { bytes in
+      decoder.decode(bytes) {
+        if case .datagram(let datagram) = $0 { found.append(Array(datagram)) }
+      }
+    }
+    #expect(verdict == .goOn)
+    #expect(found == [try vector.bytes("datagram")])
+    guard vector.isEncoded else { return }
+    var encoder = CarrierEncoder(kind: .webSocket, isServer: isServer)
+    try vector.bytes("datagram").withUnsafeBytes { datagram in
+      encoder.encode(datagram) { #expect(Array($0) == bytes) }
     }
   }
 
@@ -283,6 +308,7 @@ struct ProtocolDocumentTests {
     case .welcome: "welcome"
     case .goodbye: "goodbye"
     case .finished: "finished"
+    case .lost: "lost"
     case .unknown: "unknown"
     }
   }

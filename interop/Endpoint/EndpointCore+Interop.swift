@@ -17,6 +17,7 @@ extension EndpointCore {
       applicationProtocols: [environment.httpVersion.rawValue],
       transport: TransportSettings(), acceptsConnections: isServer)
     settings.allowsKeyLog = environment.allowsKeyLog
+    settings.transport.congestionControl = environment.congestionControl
     environment.testCase.adapt(&settings)
     do {
       return try EndpointCore(loop: loop, settings: settings)

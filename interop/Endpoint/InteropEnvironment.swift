@@ -14,6 +14,7 @@ import QuicTransport
 ///     QTUN_CERTS       cert.pem and priv.key (server), ca.pem (client) /certs
 ///     QTUN_ADDRESS     server: the address to listen on                ::
 ///     QTUN_PORT        server: the port, 0 for a free one              443
+///     QTUN_CONGESTION  cubic or bbr                                    cubic
 ///     QTUN_ALPN        hq-interop or h3, instead of the test case's    by test case
 struct InteropEnvironment {
   let role: Role
@@ -24,6 +25,7 @@ struct InteropEnvironment {
   let certificatesDirectory: String
   let listenAddress: SocketAddress
   let httpVersion: HTTPVersion
+  let congestionControl: CongestionControl
   /// SSLKEYLOGFILE is set.
   let allowsKeyLog: Bool
   /// QLOGDIR is set.
@@ -36,7 +38,9 @@ struct InteropEnvironment {
       return value
     }
     // The test case comes first: the runner probes with an unknown one and little else.
-    testCase = try TestCase(named: value("TESTCASE", default: ""))
+    let name = value("TESTCASE", default: "")
+    guard !name.isEmpty else { throw .failed("TESTCASE must name a test case") }
+    testCase = try TestCase(named: name)
     guard let role = Role(rawValue: value("ROLE", default: "")) else {
       throw .failed("ROLE must be client or server")
     }
@@ -53,6 +57,11 @@ struct InteropEnvironment {
         rawValue: value("QTUN_ALPN", default: testCase.httpVersion.rawValue))
     else { throw .failed("QTUN_ALPN must be hq-interop or h3") }
     httpVersion = version
+    let congestion = value("QTUN_CONGESTION", default: "cubic")
+    guard ["cubic", "bbr"].contains(congestion) else {
+      throw .failed("QTUN_CONGESTION must be cubic or bbr")
+    }
+    congestionControl = congestion == "bbr" ? .bbr : .cubic
     wwwDirectory = value("QTUN_WWW", default: "/www")
     downloadsDirectory = value("QTUN_DOWNLOADS", default: "/downloads")
     certificatesDirectory = value("QTUN_CERTS", default: "/certs")

@@ -40,6 +40,8 @@ enum TestCase: String {
     // The runner's server must not allow more than 1000.
     settings.transport.bidirectionalStreamsMax = Self.streamsMax
     settings.transport.idleTimeout = .seconds(60)
+    // The amplificationlimit case drops a client's probes until their back-off is above ten seconds.
+    settings.transport.handshakeTimeout = .seconds(60)
     switch self {
     case .chacha20: settings.ciphers = "+CHACHA20-POLY1305"
     case .retry: settings.retry = .always

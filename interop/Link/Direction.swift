@@ -9,6 +9,8 @@ struct Direction {
   var rate: UInt64 = 0
   /// Bytes that wait for the line before the next packet is dropped.
   var queue = Self.queueDefault
+  /// The same in packets, as routers count; 0 is no limit.
+  var queuePackets = 0
   private(set) var counters = Counters()
   private var dice: Dice
   private var line = DelayLine()
@@ -16,7 +18,11 @@ struct Direction {
   private var lineFree: UInt64 = 0
   /// A packet is not due before the one in front of it.
   private var lastDue: UInt64 = 0
+  /// When each packet that waits for the line begins to leave.
+  private var starts: [UInt64] = []
   private var isLosing = [Bool](repeating: false, count: Packet.Kind.allCases.count)
+  private var lossesInRow = [Int](repeating: 0, count: Packet.Kind.allCases.count)
+  private var seen = [Int](repeating: 0, count: Packet.Kind.allCases.count)
 
   init(seed: UInt64) { dice = Dice(seed: seed) }
 
@@ -29,12 +35,13 @@ struct Direction {
     let kind = packet.kind.rawValue
     let faults = faults[kind]
     if faults.isBlackhole { return counters.blackholed += 1 }
+    seen[kind] += 1
+    if faults.dropped?.contains(seen[kind]) == true { return counters.lost += 1 }
     if faults.sizeMax > 0, packet.bytes.count > faults.sizeMax { return counters.oversized += 1 }
     if isLost(kind, faults) { return counters.lost += 1 }
     guard let sent = transmit(packet.bytes.count, now: now) else { return counters.overflowed += 1 }
     var packet = packet
-    if dice.hits(faults.corrupt) {
-      packet.corrupt(&dice)
+    if dice.hits(faults.corrupt), packet.corrupt(&dice, head: faults.corruptedHead) {
       counters.corrupted += 1
     }
     var due = sent + faults.delay
@@ -63,6 +70,9 @@ struct Direction {
   /// A shorter delay takes effect at once instead of behind what is already on its way.
   mutating func forgetOrder() { lastDue = 0 }
 
+  /// Packets of this kind are counted from here.
+  mutating func forgetCount(_ kind: Packet.Kind) { seen[kind.rawValue] = 0 }
+
   /// Each by itself, or in two states (Gilbert 1960): within a series every packet is lost, outside none is. The
   /// chances to enter and to leave make the mean loss and the mean length what was asked for.
   private mutating func isLost(_ kind: Int, _ faults: Faults) -> Bool {
@@ -70,7 +80,12 @@ struct Direction {
       isLosing[kind] = false
       return false
     }
-    guard faults.loss < 1, faults.burst > 1 else { return dice.hits(faults.loss) }
+    guard faults.loss < 1, faults.burst > 1 else {
+      let isSpared = faults.lossesInRowMax > 0 && lossesInRow[kind] >= faults.lossesInRowMax
+      let isHit = dice.hits(faults.loss) && !isSpared
+      lossesInRow[kind] = isHit ? lossesInRow[kind] + 1 : 0
+      return isHit
+    }
     let leave = 1 / faults.burst
     if isLosing[kind] {
       isLosing[kind] = !dice.hits(leave)
@@ -87,6 +102,11 @@ struct Direction {
     let start = max(lineFree, now)
     let waiting = (start - now) / 8 * rate / 1_000_000_000
     guard waiting + UInt64(count) <= UInt64(queue) else { return nil }
+    if queuePackets > 0 {
+      starts.removeAll { $0 <= now }
+      guard starts.count < queuePackets else { return nil }
+      starts.append(start)
+    }
     lineFree = start + UInt64(count) * 8 * 1_000_000_000 / rate
     return lineFree
   }

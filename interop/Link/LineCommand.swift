@@ -28,6 +28,10 @@ struct LineCommand {
       for index in directions {
         if name == "rate" { link[index].rate = value } else { link[index].queue = Int(value) }
       }
+    case "queuelength":
+      guard kinds.count > 1 else { throw .usage("\(name) is for all protocols together") }
+      let value = try takes("off") ? 0 : count("a number of packets", max: Self.queuePacketsMax)
+      for index in directions { link[index].queuePackets = value }
     case "clear":
       change(&link) { $0 = Faults() }
     default:
@@ -39,7 +43,10 @@ struct LineCommand {
 
   private func change(_ link: inout [Direction], _ change: (inout Faults) -> Void) {
     for index in directions {
-      for kind in kinds { change(&link[index].faults[kind.rawValue]) }
+      for kind in kinds {
+        change(&link[index].faults[kind.rawValue])
+        link[index].forgetCount(kind)
+      }
       link[index].forgetOrder()
     }
   }
@@ -55,7 +62,8 @@ struct LineCommand {
     case "loss":
       let rate = try probability()
       let burst = try takes("burst") ? packets() : 1
-      return { ($0.loss, $0.burst) = (rate, burst) }
+      let inRow = try takes("atmost") ? count("a number of packets", max: Self.lossesMax) : 0
+      return { ($0.loss, $0.burst, $0.lossesInRowMax) = (rate, burst, inRow) }
     case "duplicate":
       let rate = try probability()
       return { $0.duplicate = rate }
@@ -65,7 +73,14 @@ struct LineCommand {
       return { ($0.reorder, $0.reorderDelay) = (rate, time) }
     case "corrupt":
       let rate = try probability()
-      return { $0.corrupt = rate }
+      let head = try takes("head") ? bytes() : 0
+      return { ($0.corrupt, $0.corruptedHead) = (rate, head) }
+    case "drop":
+      if takes("off") { return { $0.dropped = nil } }
+      let first = try count("the number of a packet", max: Self.lossesMax)
+      let last = try count("the number of a packet", max: Self.lossesMax)
+      guard first <= last else { throw .usage("drop \(first) \(last): the first comes first") }
+      return { $0.dropped = first...last }
     case "mtu":
       let size = try takes("off") ? 0 : bytes()
       return { $0.sizeMax = size }
@@ -109,6 +124,10 @@ struct LineCommand {
     max(1, try number(["": 1], "a number of packets", max: 1e6))
   }
 
+  private mutating func count(_ what: String, max: Double) throws(LinkError) -> Int {
+    Swift.max(1, Int(try number(["": 1], what, max: max)))
+  }
+
   private mutating func bytes() throws(LinkError) -> Int {
     Int(try number(["k": 1024, "M": 1_048_576, "": 1], "a size such as 256k", max: 1e9))
   }
@@ -118,4 +137,8 @@ struct LineCommand {
     return UInt64(
       try number(["kbit": 1e3, "mbit": 1e6, "gbit": 1e9], "a rate such as 50mbit", max: 1e11))
   }
+
+  /// The starts of waiting packets are looked through for each packet.
+  private static let queuePacketsMax = 1_000.0
+  private static let lossesMax = 1e6
 }

@@ -6,6 +6,8 @@ import Glibc
 struct QtunLink {
   private let devices: [TunDevice]
   private var directions: [Direction]
+  private var translator: Translator
+  private var captures: [CaptureFile] = []
   private var input: [UInt8] = []
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
@@ -28,6 +30,7 @@ struct QtunLink {
     devices = [try TunDevice(name: words[0]), try TunDevice(name: words[1])]
     var dice = Dice(seed: seed)
     directions = [Direction(seed: dice.next()), Direction(seed: dice.next())]
+    translator = Translator(seed: dice.next())
   }
 
   /// Moves packets until stdin ends.
@@ -37,13 +40,21 @@ struct QtunLink {
       for end in 0...1 {
         // Bounded, so that neither direction holds up the other.
         for _ in 0..<Self.batch {
-          guard let packet = try devices[end].read(into: buffer) else { break }
-          directions[end].accept(packet, now: Clock.now())
+          guard var packet = try devices[end].read(into: buffer) else { break }
+          let now = Clock.now()
+          if !captures.isEmpty { try captures[end].append(packet, now: now) }
+          guard end == 1 ? translator.inbound(&packet) : translator.outbound(&packet) else {
+            continue
+          }
+          directions[end].accept(packet, now: now)
         }
       }
       let now = Clock.now()
       for end in 0...1 {
-        while let packet = directions[end].pop(now: now) { devices[1 - end].write(packet) }
+        while let packet = directions[end].pop(now: now) {
+          if !captures.isEmpty { try captures[1 - end].append(packet, now: now) }
+          devices[1 - end].write(packet)
+        }
       }
       if hasLine, try !readLines() { return }
     }
@@ -93,8 +104,15 @@ struct QtunLink {
         "{\"a>b\":\(directions[0].counters.json),\"b>a\":\(directions[1].counters.json)}")
     }
     do throws(LinkError) {
-      var command = LineCommand(line)
-      try command.apply(to: &directions)
+      let words = line.split(separator: " ")
+      switch words.first {
+      case "capture" where words.count == 3:
+        captures = [try CaptureFile(String(words[1])), try CaptureFile(String(words[2]))]
+      case "rebind" where words.count == 2: try translator.rebind(words[1])
+      default:
+        var command = LineCommand(line)
+        try command.apply(to: &directions)
+      }
       Self.say("ok")
     } catch {
       Self.say("error: \(error)")

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import time
 
-from . import faulty_link, network
+from . import faulty_link, network, ssh_forward
 from .process import Broken
 from .reference_peer import missing_programs, reference_peer
 from .tunnel import ENTRANCE_PORT
@@ -152,6 +152,50 @@ def bulk_rows(programs, sizes, with_reference, with_loopback):
                     f"loopback {local}, veth {veth} Gbit/s",
                     {"loopback_gbit_per_second": local.values,
                      "veth_gbit_per_second": veth.values, "ratio": ratio}))
+  return rows
+
+
+def carriers(programs, sizes):
+  """UDP and TCP beside `ssh -L`, in turn, over MTU 1500."""
+  missing = ssh_forward.missing_programs()
+  rates, exchanges, used = {}, {}, {}
+  with contextlib.ExitStack() as stack:
+    net = stack.enter_context(network.veth())
+    tunnels = {
+      kind: stack.enter_context(programs.tunnel(net, port, ("--carrier", kind)))
+      for kind, port in (("udp", ENTRANCE_PORT), ("tcp", ENTRANCE_PORT + 1))}
+    some = tunnels["udp"]
+    entrances = {kind: tunnel.entrance_port for kind, tunnel in tunnels.items()}
+    if not missing:
+      entrances["ssh -L"] = ENTRANCE_PORT + 2
+      stack.enter_context(
+        ssh_forward.ssh_forward(programs, net, entrances["ssh -L"], some.port))
+    for port in entrances.values():
+      some.load_at(port, "bulk", "--bytes", sizes.fresh_bytes)
+    before = {kind: tunnel.processor_seconds() for kind, tunnel in tunnels.items()}
+    for _ in range(ROUNDS):
+      for kind, port in entrances.items():
+        report = some.load_at(port, "bulk", "--bytes", sizes.bulk_bytes)
+        rates.setdefault(kind, Series()).add(report["gbit_per_second"])
+    for kind, tunnel in tunnels.items():
+      used[kind] = (tunnel.processor_seconds() - before[kind]) / (ROUNDS * sizes.bulk_bytes / 1e9)
+    for _ in range(ROUNDS):
+      for kind, port in entrances.items():
+        report = some.load_at(port, "latency", "--count", sizes.exchanges)
+        exchanges.setdefault(kind, Series()).add(report["p50_us"])
+  detail = "; ".join(
+    f"{kind} {rates[kind]} Gbit/s, p50 {exchanges[kind].median:.0f} us"
+    + (f", {used[kind]:.2f} CPU s per GB" if kind in used else "") for kind in entrances)
+  figures = {kind: {"gbit_per_second": rates[kind].values, "p50_us": exchanges[kind].values}
+             for kind in entrances}
+  gain = rates["tcp"].median / rates["udp"].median
+  rows = [Row("bulk over TCP / UDP carrier", "-", f"{gain:.2f}", None, detail, figures)]
+  if missing:
+    rows.append(Row("bulk over TCP carrier / ssh -L", ">= 1.0", "-", None,
+                    f"no yardstick without {', '.join(missing)}"))
+  else:
+    ratio = rates["tcp"].median / rates["ssh -L"].median
+    rows.append(Row("bulk over TCP carrier / ssh -L", ">= 1.0", f"{ratio:.2f}", ratio >= 1))
   return rows
 
 
@@ -307,5 +351,6 @@ def loss_reason(report):
 
 
 # In the order of running; `bulk` and `loopback` run as one when both are wanted.
-ALL = {"version": version, "idle": idle, "bulk": bulk, "loopback": loopback, "latency": latency,
+ALL = {"version": version, "idle": idle, "bulk": bulk, "loopback": loopback, "carriers": carriers,
+       "latency": latency,
        "churn": churn, "hold": hold, "stall": stall, "cancel": cancel, "faults": faults}

@@ -65,17 +65,17 @@ class Programs:
       server.stop()
 
   @contextlib.contextmanager
-  def tunnel(self, network):
-    """A whole tunnel, ready: a first byte has travelled through it."""
+  def tunnel(self, network, entrance_port=ENTRANCE_PORT, options=()):
+    """A whole tunnel, ready: a first byte has travelled through it. `options` are connect's."""
     with contextlib.ExitStack() as stack:
       server, port = stack.enter_context(self.service(network.server_namespace))
       share, ticket = stack.enter_context(
         self.share(network.server_namespace, f"127.0.0.1:{port}"))
-      entrance = f"127.0.0.1:{ENTRANCE_PORT}"
+      entrance = f"127.0.0.1:{entrance_port}"
       connect = self.start(
-        "connect", network.client_namespace, [self.qtun, "connect", ticket, entrance])
+        "connect", network.client_namespace, [self.qtun, "connect", ticket, entrance, *options])
       stack.callback(connect.stop)
-      tunnel = Tunnel(self, network, server, port, share, connect)
+      tunnel = Tunnel(self, network, server, port, share, connect, entrance_port)
       tunnel.wait_until_ready()
       yield tunnel
       for process in (server, share, connect):
@@ -85,13 +85,14 @@ class Programs:
 class Tunnel:
   """A running tunnel; `load` measures through it, `load_directly` past it."""
 
-  def __init__(self, programs, network, server, port, share, connect):
+  def __init__(self, programs, network, server, port, share, connect, entrance_port):
     self.programs = programs
     self.network = network
     self.server = server
     self.port = port
     self.share = share
     self.connect = connect
+    self.entrance_port = entrance_port
 
   def wait_until_ready(self):
     deadline = time.monotonic() + READY_SECONDS
@@ -108,7 +109,11 @@ class Tunnel:
 
   def load(self, mode, *options, at_pause=None):
     """Runs a mode of the instrument through the tunnel; see `run_load`."""
-    return self._run_load(f"127.0.0.1:{ENTRANCE_PORT}", mode, options, at_pause)
+    return self._run_load(f"127.0.0.1:{self.entrance_port}", mode, options, at_pause)
+
+  def load_at(self, port, mode, *options):
+    """Runs a mode through another entrance to the same service."""
+    return self._run_load(f"127.0.0.1:{port}", mode, options, None)
 
   def load_directly(self, mode, *options):
     """Runs a mode straight to the service."""

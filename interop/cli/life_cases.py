@@ -181,17 +181,17 @@ def _share_restarted(stage: Stage) -> None:
     service = stage.service(echo)
     port = gtls.free_port()
     share = stage.share(service.port, port=port)
-    connect = stage.connect(share.ticket)
+    connect = stage.connect(share.ticket, "--no-reconnect")
     share.process.kill()
     again = stage.share(service.port, port=port)
     require(again.ticket == share.ticket, "the ticket changed with the restart")
-    # The keep-alive, a probe or a local program makes connect speak; the answer is a stateless
-    # reset. It may have come already: then nobody listens any more.
+    # A local program makes connect speak; the answer is a stateless reset.
     with contextlib.suppress(OSError), dial(connect.port) as client:
         client.sendall(b"x")
         receive_to_end(client)
     status = connect.process.wait(3)
     require(status == 5, f"connect ended with {status}")
+    require_text(connect.process.errors(), "the sharing side was started again", "fix: connect again")
     tunnel = Tunnel(service, again, stage.connect(share.ticket))
     require(_works(tunnel.port), "the old ticket does not open the new share")
 

@@ -80,11 +80,14 @@ class Stage:
         """Connects to a share and waits for the local address."""
         return Connect(self.start("connect", ticket, listen, *options, **settings))
 
-    def tunnel(self, handle: Handler, *options: object, **service_options) -> "Tunnel":
-        """A service, a share of it, and a connection to that."""
+    def tunnel(
+        self, handle: Handler, *options: object, retry: str = "never", **service_options
+    ) -> "Tunnel":
+        """A service, a share of it, and a connection to that, which ends with its session."""
         service = self.service(handle, **service_options)
         share = self.share(service.port, *options)
-        return Tunnel(service, share, self.connect(share.ticket, *options))
+        return Tunnel(
+            service, share, self.connect(share.ticket, "--retry", retry, *options))
 
 
 class Share:

@@ -18,6 +18,7 @@ def cases(tools: Tools) -> list[Case]:
         Case("exit 127", "runner", role, functools.partial(_unsupported, tools, role))
         for role in ["client", "server"]
     ] + [
+        Case("environment", "runner", "both", functools.partial(_environment, tools)),
         Case("ipv6", "aioquic", "client", functools.partial(_ipv6, tools)),
         Case("server name", "aioquic", "client", functools.partial(_server_name, tools)),
         Case("versionnegotiation", "qtun", "both", functools.partial(_version_negotiation, tools)),
@@ -34,6 +35,40 @@ def _unsupported(tools: Tools, role: str, workspace: Workspace) -> None:
             })
         status = process.wait(10)
         require(status == UNSUPPORTED, f"{testcase}: exit status {status}")
+
+
+def _environment(tools: Tools, workspace: Workspace) -> None:
+    """What is missing or cannot be used is named, and the exit status is 1."""
+    garbage = workspace.path / "garbage"
+    garbage.mkdir()
+    for name in ["ca.pem", "cert.pem", "priv.key"]:
+        (garbage / name).write_text("garbage\n")
+    client = {"ROLE": "client", "TESTCASE": "handshake", "REQUESTS": "https://127.0.0.1/x"}
+    server = {
+        "ROLE": "server", "TESTCASE": "handshake", "QTUN_PORT": "0", "QTUN_WWW": str(workspace.www),
+        "QTUN_CERTS": str(tools.certificates.path),
+    }
+    for environment, sentence in [
+        ({}, "TESTCASE must name a test case"),
+        ({"TESTCASE": "handshake"}, "ROLE must be client or server"),
+        (client | {"ROLE": "relay"}, "ROLE must be client or server"),
+        (client | {"REQUESTS": ""}, "REQUESTS names no file"),
+        (client | {"REQUESTS": "http://127.0.0.1/x"}, "which is not an https URL of a file"),
+        (client | {"REQUESTS": "https://a/x https://b/x"}, "REQUESTS names more than one server"),
+        (client | {"QTUN_CERTS": "/nonexistent"}, "no authority in /nonexistent/ca.pem"),
+        (client | {"QTUN_CERTS": str(garbage)}, f"no certificate in {garbage}/ca.pem"),
+        (client | {"QTUN_CONGESTION": "reno"}, "QTUN_CONGESTION must be cubic or bbr"),
+        (server | {"QTUN_CERTS": "/nonexistent"}, "cannot use /nonexistent/cert.pem"),
+        (server | {"QTUN_CERTS": str(garbage)}, f"cannot use {garbage}/cert.pem"),
+        (server | {"QTUN_WWW": "/nonexistent"}, "cannot open /nonexistent"),
+        (server | {"QTUN_PORT": "99999"}, "QTUN_PORT must be a port number"),
+        (server | {"QTUN_ADDRESS": "here"}, "QTUN_ADDRESS must be an IP address"),
+    ]:
+        process = workspace.start("qtun", [tools.endpoint], environment)
+        status = process.wait(10)
+        require(
+            status == 1 and sentence in process.errors(),
+            f"{environment}: exit status {status}, '{process.errors().strip()}'")
 
 
 def _ipv6(tools: Tools, workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 NAMES = ["localhost", "server", "server4", "server6", "server46"]
-ADDRESSES = ["127.0.0.1", "::1"]
+ADDRESSES = ["127.0.0.1", "::1", "10.99.0.2", "fd00:99::2"]
 DAYS = 10
 
 

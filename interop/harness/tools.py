@@ -4,9 +4,11 @@ import functools
 import os
 import pathlib
 import shutil
+import subprocess
 
 from harness import suite
 from harness.certificates import Certificates
+from harness.long_chain import LongChain
 
 
 class Tools:
@@ -36,6 +38,44 @@ class Tools:
     def endpoint(self) -> pathlib.Path:
         """Our interop endpoint. Without it there is nothing to test, which is a failure."""
         program = self._build / "debug" / "qtun-interop"
+        suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
+        return program
+
+    @functools.cached_property
+    def long_chain(self) -> LongChain:
+        """Made when the first case needs it, removed with the run."""
+        self.program("openssl")
+        return LongChain()
+
+    @property
+    def link(self) -> pathlib.Path:
+        """The bad link. Without it there is nothing to test, which is a failure."""
+        program = self._build / "debug" / "qtun-link"
+        suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
+        return program
+
+    @functools.cached_property
+    def quicgo(self) -> pathlib.Path:
+        """Our program on quic-go, built where Debian's package of it is installed."""
+        go = next(iter(sorted(pathlib.Path("/usr/lib").glob("go-1.2[3-9]/bin/go"))), None)
+        sources = pathlib.Path("/usr/share/gocode/src/github.com/quic-go/quic-go")
+        if go is None or not sources.exists():
+            raise suite.Skip("quic-go is not installed; scripts/setup interop does it")
+        folder = self._build / "interop-go"
+        environment = os.environ | {
+            "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "",
+            "GOCACHE": str(folder / "cache"),
+        }
+        done = subprocess.run(
+            [go, "build", "-o", folder / "quicgo", "./interop/peers/quicgo"],
+            cwd=self._build.parent, env=environment, capture_output=True, text=True)
+        suite.require(done.returncode == 0, f"quic-go's peer does not build: {done.stderr}")
+        return folder / "quicgo"
+
+    @property
+    def example(self) -> pathlib.Path:
+        """The library as another program uses it."""
+        program = self._build / "debug" / "qtun-example"
         suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
         return program
 

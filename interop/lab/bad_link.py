@@ -11,6 +11,7 @@ import sys
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ADDRESS_A, ADDRESS_B = "10.99.0.1", "10.99.0.2"
+ADDRESS_A6, ADDRESS_B6 = "fd00:99::1", "fd00:99::2"
 
 
 class Unavailable(Exception):
@@ -66,10 +67,13 @@ class BadLink:
             if self._process.stdout.readline() != "ready\n":
                 raise Unavailable(self._process.stderr.read().strip())
             self.a, self.b = Namespace(), Namespace()
-            for end, name, address in ((self.a, "linka", ADDRESS_A), (self.b, "linkb", ADDRESS_B)):
+            for end, name, address, address6 in (
+                (self.a, "linka", ADDRESS_A, ADDRESS_A6), (self.b, "linkb", ADDRESS_B, ADDRESS_B6),
+            ):
                 subprocess.run(
                     ["ip", "link", "set", name, "netns", str(end.pid)], check=True)
                 end.run("ip", "address", "add", f"{address}/24", "dev", name)
+                end.run("ip", "address", "add", f"{address6}/64", "dev", name, "nodad")
                 # The kernel keeps 500 packets until they are read, which is less than one burst.
                 end.run("ip", "link", "set", name, "mtu", str(mtu), "txqueuelen", "10000", "up")
             self.tell(*lines)

@@ -4,12 +4,16 @@
 """
 
 import os
+import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
 from bad_link import ADDRESS_B, BadLink, Unavailable, link_program
+from packets import capture
 
 SEED = int(os.environ.get("QTUN_SEED", "1"))
 PACKETS = 20_000
@@ -35,6 +39,26 @@ try:
         got.append((int.from_bytes(data[:4], "big"), data == data[:4] * 50))
 except TimeoutError: pass
 print("\\n".join(f"{{number}} {{whole}}" for number, whole in got))
+"""
+# Sends back who asked; "first" is answered to whoever came first.
+ECHO = f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", {PORT})); print("ready", flush=True)
+first = None
+while True:
+    data, source = s.recvfrom(2000)
+    first = first or source
+    s.sendto(f"{{source[0]}} {{source[1]}}".encode(), first if data == b"first" else source)
+"""
+ASKER = f"""
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(1)
+for line in sys.stdin:
+    s.sendto(line.strip().encode(), ("{ADDRESS_B}", {PORT}))
+    try: print(s.recv(2000).decode(), flush=True)
+    except TimeoutError: print("none", flush=True)
 """
 
 
@@ -102,6 +126,85 @@ def burst_loss(link: BadLink) -> str:
         near("burst", sum(runs) / len(runs), 25, 8)])
 
 
+def few_in_a_row(link: BadLink) -> str:
+    link.tell("udp loss 40% atmost 3")
+    longest = max(series({number for number, _ in send(link)}))
+    require(longest == 3, f"{longest} losses in a row")
+    return f"{longest} losses in a row"
+
+
+def dropped_by_number(link: BadLink) -> str:
+    link.tell("a>b udp drop 2 7")
+    missing = set(range(PACKETS)) - {number for number, _ in send(link)}
+    require(missing == set(range(1, 7)), f"missing: {sorted(missing)[:10]}")
+    return "the second to the seventh"
+
+
+def damaged_heads(link: BadLink) -> str:
+    link.tell("a>b udp corrupt 100% head 50")
+    arrived = send(link)
+    whole = sum(1 for _, is_whole in arrived if is_whole)
+    require(len(arrived) == PACKETS, f"{PACKETS - len(arrived)} have a wrong checksum")
+    require(whole == 0, f"{whole} were not damaged")
+    return f"{PACKETS} damaged, all with a right checksum"
+
+
+def short_queue(link: BadLink) -> str:
+    """Each packet takes 18 ms, so next to nothing leaves while they come."""
+    link.tell("a>b rate 100kbit", "a>b queue 1M", "a>b queuelength 25")
+    before = time.monotonic()
+    link.a.run(sys.executable, "-c", SENDER)
+    left = (time.monotonic() - before) / 0.018
+    counters = link.counters()["a>b"]
+    accepted = counters["arrived"] - counters["overflowed"]
+    require(25 <= accepted <= 25 + left + 2, f"{accepted} of {PACKETS} found a place")
+    return f"{accepted} of {PACKETS} found a place"
+
+
+def rebinding(link: BadLink) -> str:
+    echo = subprocess.Popen(
+        link.b.command(sys.executable, "-c", ECHO), stdout=subprocess.PIPE, text=True)
+    asker = subprocess.Popen(
+        link.a.command(sys.executable, "-c", ASKER), stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def ask(word: str) -> str:
+        asker.stdin.write(word + "\n")
+        return asker.stdout.readline().strip()
+
+    try:
+        echo.stdout.readline()
+        seen = [ask("me")]
+        for what in ["port", "address", "address", "port"]:
+            link.tell(f"rebind {what}")
+            seen.append(ask("me"))
+        require("none" not in seen, f"no answer: {seen}")
+        require(ask("first") == "none", "an old binding is still there")
+        addresses = [one.split()[0].rsplit(".", 1)[1] for one in seen]
+        require(addresses == ["1", "1", "3", "4", "4"], f"addresses: {addresses}")
+        require(len({one.split()[1] for one in seen}) == len(seen), f"ports: {seen}")
+    finally:
+        for process in (asker, echo):
+            process.kill()
+            process.wait()
+    return f"{len(seen)} bindings, one after the other"
+
+
+def captures(link: BadLink) -> str:
+    with tempfile.TemporaryDirectory(prefix="qtun-link-") as folder:
+        ends = [pathlib.Path(folder) / name for name in ("a", "b")]
+        link.tell(f"capture {ends[0]} {ends[1]}", "a>b udp loss 5%", "delay 5ms")
+        arrived = send(link)
+        first, second = [capture.read(end) for end in ends]
+    require(len(first) == PACKETS, f"{len(first)} at the first end")
+    require(len(second) == len(arrived), f"{len(second)} at the second end")
+    require(
+        [int.from_bytes(one.payload[:4], "big") for one in second]
+        == [number for number, _ in arrived], "another order")
+    require(second[0].seconds - first[0].seconds >= 0.005, "no delay between the ends")
+    return f"{len(first)} and {len(second)}"
+
+
 def disorder(link: BadLink) -> str:
     link.tell("duplicate 3%", "reorder 2% 5ms", "corrupt 1%", "delay 5ms", "jitter 2ms")
     arrived = send(link)
@@ -144,6 +247,7 @@ def have_ping() -> bool:
 
 def refusals(link: BadLink) -> str:
     lines = ["", "delay", "delay 20", "loss 120%", "loss 1", "udp rate 5mbit", "burst 3",
+             "drop 7 2", "udp queuelength 5", "rebind house", "capture /nonexistent/a b",
              "delay 20ms 30ms", "blackhole maybe", "a>b", "udp", "x" * 4000]
     for line in lines:
         try:
@@ -155,7 +259,10 @@ def refusals(link: BadLink) -> str:
 
 
 def main() -> int:
-    cases = [clean, random_loss, burst_loss, disorder, blackholes, delay, refusals]
+    cases = [
+        clean, random_loss, burst_loss, few_in_a_row, dropped_by_number, damaged_heads, short_queue,
+        disorder, blackholes, rebinding, captures, delay, refusals,
+    ]
     failed = 0
     try:
         program = link_program(sys.argv[1])

@@ -73,6 +73,7 @@ class FileClient(QuicConnectionProtocol):
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--authority", required=True, help="file with the CA's certificate")
     parser.add_argument("--downloads", type=pathlib.Path, required=True)
@@ -83,6 +84,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--key-update", action="store_true")
     parser.add_argument("--resume", action="store_true",
                         help="the first file on one connection, the others on a resumed one")
+    parser.add_argument("--each", action="store_true", help="a connection for every file")
+    parser.add_argument("--key-log", type=pathlib.Path, help="file for TLS secrets")
     parser.add_argument("--max-data", type=int, default=1_048_576)
     parser.add_argument("names", nargs="+")
     return parser.parse_args()
@@ -94,6 +97,8 @@ def make_configuration(options: argparse.Namespace) -> QuicConfiguration:
         server_name="localhost", quic_logger=FactLogger(), max_data=options.max_data,
         max_stream_data=options.max_data)
     configuration.load_verify_locations(options.authority)
+    if options.key_log:
+        configuration.secrets_log_file = options.key_log.open("a", buffering=1)
     if options.cipher:
         configuration.cipher_suites = [CipherSuite[options.cipher]]
     if options.version:
@@ -107,7 +112,7 @@ async def visit(options: argparse.Namespace, names: list[str], ticket):
     configuration.session_ticket = ticket
     tickets = []
     async with connect(
-        "127.0.0.1", options.port, configuration=configuration, create_protocol=FileClient,
+        options.host, options.port, configuration=configuration, create_protocol=FileClient,
         session_ticket_handler=tickets.append,
     ) as client:
         if options.key_update:
@@ -116,8 +121,9 @@ async def visit(options: argparse.Namespace, names: list[str], ticket):
         bodies = await asyncio.gather(*[client.fetch(authority, f"/{name}") for name in names])
         for name, body in zip(names, bodies):
             (options.downloads / name).write_bytes(body)
-        # The acknowledgement of a PING shows that what was sent before has been dealt with.
-        await client.ping()
+        if not options.each:
+            # The acknowledgement of a PING shows that what was sent before has been dealt with.
+            await client.ping()
     report(**client.collector.facts)
     return tickets[-1] if tickets else None
 
@@ -129,6 +135,9 @@ async def main() -> None:
         if ticket is None:
             raise FetchError("the server sent no session ticket")
         await visit(options, options.names[1:], ticket)
+    elif options.each:
+        for name in options.names:
+            await visit(options, [name], None)
     else:
         await visit(options, options.names, None)
 

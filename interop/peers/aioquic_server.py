@@ -74,6 +74,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--www", type=pathlib.Path, required=True)
     parser.add_argument("--retry", action="store_true")
     parser.add_argument("--cipher")
+    parser.add_argument("--key-log", type=pathlib.Path, help="file for TLS secrets")
     return parser
 
 
@@ -84,6 +85,8 @@ async def run(options: argparse.Namespace, create_protocol=FileServer) -> None:
     configuration = QuicConfiguration(
         alpn_protocols=H3_ALPN + H0_ALPN, is_client=False, quic_logger=FactLogger())
     configuration.load_cert_chain(options.certificate, options.key)
+    if options.key_log:
+        configuration.secrets_log_file = options.key_log.open("a", buffering=1)
     if options.cipher:
         configuration.cipher_suites = [CipherSuite[options.cipher]]
     tickets: dict[bytes, object] = {}

@@ -28,6 +28,7 @@
 #include "qtun_quic.h"
 #include "qtun_socket.h"
 #include "qtun_files.h"
+#include "qtun_system.h"
 #include "qtun_unix.h"
 
 #endif

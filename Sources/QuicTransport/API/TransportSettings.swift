@@ -106,6 +106,8 @@ public struct ConnectionStatistics: Sendable {
   public var packetsLost: UInt64 = 0
   /// The largest UDP payload that is known to pass.
   public var pathMTU = 0
+  /// When the peer last acknowledged bytes of a stream: what was sent before has arrived.
+  public var lastAcknowledged: Instant?
 
   /// All zero.
   public init() {}

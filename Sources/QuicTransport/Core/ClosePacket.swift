@@ -5,11 +5,14 @@
 final class ClosePacket {
   let bytes: [UInt8]
   let path: NetworkPath
+  /// The mark that belongs to it, as for any packet of a path that takes marks (RFC 9000 §13.4.2).
+  let ecn: ECN
   private var arrivals: UInt64 = 0
 
-  init(bytes: [UInt8], path: NetworkPath) {
+  init(bytes: [UInt8], path: NetworkPath, ecn: ECN) {
     self.bytes = bytes
     self.path = path
+    self.ecn = ecn
   }
 
   /// Counts an arrival; true when it deserves an answer.

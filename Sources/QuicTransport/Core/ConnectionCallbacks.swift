@@ -55,7 +55,8 @@ enum ConnectionCallbacks {
       ConnectionCore.from(userData).streamReceived(stream, bytes, fin: fin)
       return 0
     }
-    table.acked_stream_data_offset = { _, _, offset, count, _, streamData in
+    table.acked_stream_data_offset = { _, _, offset, count, userData, streamData in
+      ConnectionCore.from(userData).noteAcknowledged()
       StreamCore.from(streamData)?.acknowledge(upTo: offset + count)
       return 0
     }

@@ -2,16 +2,19 @@ internal import CNgtcp2
 
 extension ConnectionCore {
   /// Closes with an application code; the peer is told at once, with the first `reasonMax` bytes
-  /// of the reason: one packet has to hold it.
+  /// of the reason: one packet has to hold it. A server that closes before it has read anything, as
+  /// from `EndpointCore.onIncoming`, cannot tell.
   public func close(code: UInt64, reason: String) {
     guard state.isLive else { return }
+    let ending = QuicError.application(code: code, isRemote: false, reason: reason)
+    guard !isServer || hasRead else { return abandon(ending) }
     // What was decided before is said before: resets of streams, above all.
     _ = transmit(now: now)
     guard state.isLive else { return }
     var error = ngtcp2_ccerr()
     Self.withBytes(of: reason, limit: Self.reasonMax) { bytes in
       ngtcp2_ccerr_set_application_error(&error, code, bytes.baseAddress, bytes.count)
-      end(.application(code: code, isRemote: false, reason: reason), announcing: &error)
+      end(ending, announcing: &error)
     }
   }
 
@@ -75,7 +78,7 @@ extension ConnectionCore {
       retire()
       return
     }
-    closePacket = ClosePacket(bytes: bytes, path: destination)
+    closePacket = ClosePacket(bytes: bytes, path: destination, ecn: mark(info))
     state = .closing(until: now + closingPeriod)
     sendClose()
   }
@@ -92,7 +95,7 @@ extension ConnectionCore {
       counters.bytesSent += UInt64(bytes.count)
       _ = send(
         DatagramBatch(
-          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: .notCapable))
+          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: closePacket.ecn))
     }
     markDirty()
   }

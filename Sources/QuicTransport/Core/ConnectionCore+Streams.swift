@@ -167,6 +167,11 @@ extension ConnectionCore {
   /// Bytes that were sent, ask for an acknowledgement, and are neither acknowledged nor lost.
   public var bytesInFlight: Int { state.isLive ? Int(clamping: info.bytes_in_flight) : 0 }
 
+  /// Bytes of the largest packets that go out now.
+  public var packetSizeMax: Int {
+    state.isLive ? ngtcp2_conn_get_path_max_tx_udp_payload_size(handle) : 0
+  }
+
   /// The path that packets take now.
   public var currentPath: NetworkPath {
     guard state.isLive, let path = ngtcp2_conn_get_path(handle) else { return self.path.path }

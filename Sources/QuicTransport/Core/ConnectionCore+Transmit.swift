@@ -5,7 +5,7 @@ extension ConnectionCore {
   ///
   /// - Returns: false when the socket was full; the host retries soon.
   func transmit(now: Instant) -> Bool {
-    guard state.isLive, let host else { return true }
+    guard state.isLive, suspendedSince == nil, let host else { return true }
     creditConnection()
     // What could not leave now, and has waited for too long, never will.
     defer { dropLateDatagrams(now: now) }
@@ -15,7 +15,7 @@ extension ConnectionCore {
     }
     let now = advance(to: now)
     var batch = PacketBatch(memory: host.packetMemory)
-    let capacity = ngtcp2_conn_get_max_tx_udp_payload_size(handle)
+    let capacity = min(ngtcp2_conn_get_max_tx_udp_payload_size(handle), probeSizeMax)
     // What may leave before the pacer wants to be asked again (RFC 9002 §7.7).
     var budget = max(ngtcp2_conn_get_send_quantum(handle), 2 * capacity)
     var isBlocked = false
@@ -39,7 +39,7 @@ extension ConnectionCore {
         break
       }
       budget -= count
-      let ecn = settings.usesECN ? ECN(rawValue: info.ecn) ?? .notCapable : .notCapable
+      let ecn = mark(info)
       if !batch.accepts(count, ecn: ecn, path: sendingPath.pointee.path) {
         isBlocked = !flush(&batch)
         batch.begin(ecn: ecn, path: sendingPath.pointee.path)
@@ -59,6 +59,11 @@ extension ConnectionCore {
     return !isBlocked
   }
 
+  /// The mark that ngtcp2 wants on a packet.
+  func mark(_ info: ngtcp2_pkt_info) -> ECN {
+    settings.usesECN ? ECN(rawValue: info.ecn) ?? .notCapable : .notCapable
+  }
+
   /// Drops datagrams that are late, because the window is closed or the socket is full. It comes after
   /// writing: a process that was not scheduled for a while finds what it missed and the window's
   /// opening together.
@@ -76,6 +81,19 @@ extension ConnectionCore {
   /// A window takes round trips to open: three for the fragments of the largest UDP datagram in slow
   /// start (RFC 9002 §7.3.1), and as many for the pacing of a probe for the largest MTU.
   private static let datagramRoundTripsMax = 4
+  /// The largest packet that may be written: more than the path is known to carry only as far as the
+  /// window has room for it. ngtcp2 writes a probe for a larger packet size whatever the congestion
+  /// window, and counts it: one that is lost, as soon after a migration, keeps data from being sent
+  /// until the loss is noticed. What does not fit is tried when the window has grown (RFC 8899 §4.1).
+  private var probeSizeMax: Int {
+    max(
+      ngtcp2_conn_get_path_max_tx_udp_payload_size(handle),
+      Int(clamping: info.cwnd) / Self.probesPerWindow, Self.packetSizeMin)
+  }
+
+  private static let probesPerWindow = 2
+  /// What the handshake needs (RFC 9000 §14.1).
+  private static let packetSizeMin = 1_200
 
   /// Reads what the guard held back, once ngtcp2 has left the handshake.
   ///

@@ -48,6 +48,8 @@ public final class ConnectionCore {
   var hasLeftHandshake = false
   /// Set while the host has this connection in its list for the end of the tick.
   var isDirty = false
+  /// A packet was read. Before that, a server has no keys, and ngtcp2 aborts when it is to write.
+  private(set) var hasRead = false
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
   /// the padding of RFC 9000 §8.2.2 out).
   var sawOtherPath = false
@@ -60,6 +62,8 @@ public final class ConnectionCore {
   /// Versions that a Version Negotiation packet offered.
   var offeredVersions: [UInt32] = []
   var gotStatelessReset = false
+  /// Since when its owner has it wait for the road to come back.
+  var suspendedSince: Instant?
   /// Why it is over.
   var ending: QuicError?
   /// The IDs under which the host routes packets here.
@@ -185,6 +189,11 @@ public final class ConnectionCore {
     return lastNow
   }
 
+  /// In a C callback: the peer has bytes of a stream.
+  func noteAcknowledged() {
+    counters.lastAcknowledged = lastNow
+  }
+
   static func text(_ code: Int32) -> String {
     String(cString: ngtcp2_strerror(code))
   }
@@ -225,6 +234,7 @@ extension ConnectionCore {
       path.set(from)
     }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    hasRead = true
     beginCalls()
     let result = qtun_conn_read(
       handle, path.pointer, settings.usesECN ? ecn.rawValue : 0, base, bytes.count,
@@ -251,7 +261,8 @@ extension ConnectionCore {
   /// The next point at which `handleTimeout` has something to do.
   var deadline: Instant {
     switch state {
-    case .handshaking, .open: Instant(nanoseconds: ngtcp2_conn_get_expiry(handle))
+    case .handshaking, .open:
+      suspendedSince.map(suspensionDeadline) ?? Instant(nanoseconds: ngtcp2_conn_get_expiry(handle))
     case .closing(let until), .draining(let until): until
     case .closed: .distantFuture
     }
@@ -264,6 +275,7 @@ extension ConnectionCore {
     case .handshaking, .open:
       let result = ngtcp2_conn_handle_expiry(handle, now.nanoseconds)
       if result != 0 { fail(result) }
+      if suspendedSince != nil { suspendedSince = now }
       markDirty()
     case .closing(let until), .draining(let until):
       if now >= until { retire() }

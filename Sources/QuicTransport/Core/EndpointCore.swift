@@ -22,6 +22,9 @@ public final class EndpointCore {
   public let settings: EndpointSettings
   /// Told of each accepted connection before its first event; sets the delegate.
   public var onIncoming: ((ConnectionCore) -> Void)?
+  /// Whether a client may begin a connection from there now, asked before it costs anything; who may
+  /// not gets no answer.
+  public var admits: (NetworkPath) -> Bool = { _ in true }
   /// Which identities may connect to us, asked during the handshake.
   public var acceptsPeer: (PublicKey) -> Bool = { _ in true }
   /// Datagrams that are not QUIC. Valid during the call.
@@ -39,7 +42,8 @@ public final class EndpointCore {
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
   /// Accepted connections whose handshake is not done. One that failed counts until it is
   /// forgotten: it holds memory while it closes, and failing at once must not get round the limit.
-  private var handshakes: Set<ObjectIdentifier> = []
+  private var handshakes: [ObjectIdentifier: SocketAddress] = [:]
+  private var handshakeSources = SourceTally()
   private var connectionsAdopted: UInt64 = 0
   private var dirty: [ConnectionCore] = []
   private var isQueued = false
@@ -253,10 +257,11 @@ extension EndpointCore: DatagramReceiver {
       header.dcid.datalen >= ConnectionID.initialCountMin
     else { return }
     guard connections.count < settings.connectionsMax,
-      handshakes.count < settings.handshakesMax
+      handshakes.count < settings.handshakesMax, admits(datagram.path)
     else { return }
     let mustRetry =
       settings.retry == .always || handshakes.count >= Self.handshakesBeforeRetry
+      || handshakeSources.count(of: datagram.path.remote) >= Self.handshakesOfSourceBeforeRetry
     switch stateless.judgeToken(header, datagram, mustRetry: mustRetry, now: now) {
     case .accept(let server): accept(datagram, server, now: now)
     case .answer(let packet): answer(datagram, packet)
@@ -274,7 +279,8 @@ extension EndpointCore: DatagramReceiver {
         host: self, now: now)
     else { return }
     onIncoming?(connection)
-    handshakes.insert(ObjectIdentifier(connection))
+    handshakes[ObjectIdentifier(connection)] = datagram.path.remote
+    handshakeSources.add(datagram.path.remote)
     adopt(connection)
     connection.receive(datagram, now: now)
   }
@@ -291,6 +297,9 @@ extension EndpointCore: DatagramReceiver {
   /// The shortest packet that may carry a stateless reset (RFC 9000 §10.3).
   private static let packetSizeMin = 21
   private static let handshakesBeforeRetry = 256
+  /// Fewer than any limit of the layers above for one source: whoever sends under the address of
+  /// another cannot use up what that one is granted.
+  private static let handshakesOfSourceBeforeRetry = 16
   /// RFC 9000 §6.1: what is smaller may be too short for any version's first packet.
   private static let versionNegotiationMin = 1_200
 }
@@ -343,10 +352,10 @@ extension EndpointCore: TickMember {
   private func settle(_ connection: ConnectionCore, now: Instant) {
     let key = ObjectIdentifier(connection)
     guard let timer = timers[key] else { return }
-    if case .open = connection.state { handshakes.remove(key) }
+    if case .open = connection.state { forgetHandshake(key) }
     if connection.state.isClosed {
       guard !connection.hasEvents else { return }
-      handshakes.remove(key)
+      forgetHandshake(key)
       loop.cancel(timer)
       timers[key] = nil
       connections[key] = nil
@@ -360,6 +369,10 @@ extension EndpointCore: TickMember {
     } else if !timer.isArmed || timer.deadline != deadline {
       loop.schedule(timer, at: deadline)
     }
+  }
+
+  private func forgetHandshake(_ key: ObjectIdentifier) {
+    if let remote = handshakes.removeValue(forKey: key) { handshakeSources.remove(remote) }
   }
 
   private func releaseIfDone() {

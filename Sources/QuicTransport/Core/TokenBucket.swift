@@ -21,4 +21,9 @@ public struct TokenBucket: Sendable {
     tokens -= 1
     return true
   }
+
+  /// Whether nothing would change if it were forgotten and made anew.
+  public func isFull(now: Instant) -> Bool {
+    tokens + (now - last).seconds * rate >= burst
+  }
 }

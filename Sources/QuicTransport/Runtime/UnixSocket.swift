@@ -7,6 +7,13 @@ public final class UnixSocket: DescriptorSocket {
     try self.init(loop: loop, owning: raw, isConnecting: false)
   }
 
+  /// The user whose process is at the other end, as the kernel knows it (unix(7), SO_PEERCRED); nil
+  /// when it does not.
+  public var peerUser: UInt32? {
+    var user: uid_t = 0
+    return qtun_unix_peer(descriptor.raw, &user) == 0 ? user : nil
+  }
+
   /// Connects to the socket file `path`; the handler hears `streamSocketConnected`.
   ///
   /// - Throws: `RuntimeError.system` with ENOENT, ECONNREFUSED, EACCES and the like, and EAGAIN

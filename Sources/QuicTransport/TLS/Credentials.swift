@@ -107,7 +107,8 @@ final class Credentials {
       if result < 0 { throw .configuration("no system authorities: \(Self.text(result))") }
     case .authorities(let file):
       let result = gnutls_certificate_set_x509_trust_file(handle, file, GNUTLS_X509_FMT_PEM)
-      if result <= 0 { throw .configuration("no authority in \(file): \(Self.text(result))") }
+      if result < 0 { throw .configuration("no authority in \(file): \(Self.text(result))") }
+      if result == 0 { throw .configuration("no certificate in \(file), which should be PEM") }
     }
   }
 

@@ -11,7 +11,7 @@ public enum Crypto {
   }
 
   /// Fills `buffer` with random bytes fit for keys.
-  static func random(_ buffer: UnsafeMutableRawBufferPointer) {
+  public static func random(_ buffer: UnsafeMutableRawBufferPointer) {
     // GnuTLS fails here only when the kernel has no getrandom; nothing safe can follow.
     let result = gnutls_rnd(GNUTLS_RND_KEY, buffer.baseAddress, buffer.count)
     precondition(result == 0, "the system has no source of randomness")
@@ -36,6 +36,16 @@ public enum Crypto {
         GNUTLS_DIG_SHA256, message, message.count, buffer.baseAddress)
       precondition(result == 0, "GnuTLS always has SHA-256")
       initialized = 32
+    }
+  }
+
+  /// SHA-1, 20 bytes: for the handshake of WebSocket (RFC 6455 §4.2.2) and nothing that must be
+  /// secure.
+  public static func sha1(_ message: [UInt8]) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: 20) { buffer, initialized in
+      let result = gnutls_hash_fast(GNUTLS_DIG_SHA1, message, message.count, buffer.baseAddress)
+      precondition(result == 0, "GnuTLS always has SHA-1")
+      initialized = 20
     }
   }
 }

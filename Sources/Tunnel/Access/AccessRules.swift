@@ -7,6 +7,9 @@ public struct AccessRules: Sendable {
   /// The only identities that are let in; nil for every one.
   public var allowed: AllowedIdentities?
 
+  /// Whoever holds the share's own ticket.
+  public static let ticketAlone = AccessRules(tickets: nil, allowed: nil)
+
   /// All of it; nothing has a default that changes behaviour.
   public init(tickets: LedgerFile?, allowed: AllowedIdentities?) {
     self.tickets = tickets

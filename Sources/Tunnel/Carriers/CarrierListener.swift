@@ -3,16 +3,15 @@ internal import QuicTransport
 /// The accepting side of carriers over byte streams: takes TCP connections and makes each a socket
 /// of the endpoint.
 ///
-/// A stranger can hold one only for as long as a handshake may take, and only so many strangers at
-/// once.
+/// A stranger can hold one only for as long as a handshake may take, and only as `StrangerGate`
+/// allows; a carrier that no session uses any more is closed.
 final class CarrierListener {
   private let endpoint: EndpointCore
   private let registry: PathRegistry
   private let credentials: TLSStreamCredentials
   private let loop: any EventLoop
-  private let numbers = CarrierNumbers()
-  private var carriers: [NetworkPath: Accepted] = [:]
-  private var strangers = 0
+  private var carriers: [UInt64: Accepted] = [:]
+  private var gate = StrangerGate()
 
   private struct Accepted {
     let carrier: StreamCarrier
@@ -33,29 +32,37 @@ final class CarrierListener {
 
   /// Takes over a connection that was accepted at the address `local`.
   func accept(_ socket: any StreamSocket, from remote: SocketAddress, at local: SocketAddress) {
-    guard strangers < Self.strangersMax,
-      let stream = try? TLSStream(socket: socket, role: .server, credentials: credentials)
-    else { return socket.close(resetting: true) }
+    guard gate.enter(remote, now: loop.now) else { return socket.close(resetting: true) }
+    guard let stream = try? TLSStream(socket: socket, role: .server, credentials: credentials)
+    else {
+      gate.leave(remote)
+      return socket.close(resetting: true)
+    }
     let carrier = StreamCarrier(
-      stream: stream, kind: .tcp, isServer: true, number: numbers.next(), loop: loop)
+      accepting: stream, number: registry.carrierNumbers.next(), loop: loop)
     carrier.owner = self
-    let path = carrier.path
-    let deadline = LoopTimer { [weak self] _ in self?.judge(path) }
-    loop.schedule(deadline, at: loop.now + Self.strangerTimeout)
-    carriers[path] = Accepted(
+    let number = carrier.number
+    let deadline = LoopTimer { [weak self] _ in self?.judge(number) }
+    loop.schedule(deadline, at: loop.now + Self.judgeInterval)
+    carriers[number] = Accepted(
       carrier: carrier, remote: remote, local: local, deadline: deadline)
-    strangers += 1
     stream.start()
   }
 
   /// The TCP address at the other end of a carrier.
   func remote(of path: NetworkPath) -> SocketAddress? {
-    carriers[path]?.remote
+    PathLabel.carrierNumber(path).flatMap { carriers[$0]?.remote }
+  }
+
+  /// A session was opened on this path: who is there is no stranger.
+  func admit(_ path: NetworkPath) {
+    guard let number = PathLabel.carrierNumber(path) else { return }
+    admit(number)
   }
 
   /// The TCP address at our end of a carrier.
   func local(of path: NetworkPath) -> SocketAddress? {
-    carriers[path]?.local
+    PathLabel.carrierNumber(path).flatMap { carriers[$0]?.local }
   }
 
   func close() {
@@ -66,20 +73,25 @@ final class CarrierListener {
     carriers.removeAll()
   }
 
-  /// By now a session uses the carrier, or it goes.
-  private func judge(_ path: NetworkPath) {
-    guard let accepted = carriers[path] else { return }
-    if registry.isKnown(path) {
-      carriers[path]?.isStranger = false
-      strangers -= 1
+  private func admit(_ number: UInt64) {
+    guard let accepted = carriers[number], accepted.isStranger else { return }
+    carriers[number]?.isStranger = false
+    gate.leave(accepted.remote)
+  }
+
+  /// By now a session uses the carrier, or it goes; asked again and again, since sessions end.
+  private func judge(_ number: UInt64) {
+    guard let accepted = carriers[number] else { return }
+    if registry.isKnown(accepted.carrier.path) {
+      admit(number)
+      loop.schedule(accepted.deadline, at: loop.now + Self.judgeInterval)
     } else {
       accepted.carrier.close()
       carrierEnded(accepted.carrier, reason: "no session")
     }
   }
 
-  private static let strangersMax = 256
-  private static let strangerTimeout = Duration.seconds(10)
+  private static let judgeInterval = Duration.seconds(10)
 }
 
 extension CarrierListener: StreamCarrierOwner {
@@ -88,9 +100,9 @@ extension CarrierListener: StreamCarrierOwner {
   }
 
   func carrierEnded(_ carrier: StreamCarrier, reason: String?) {
-    guard let accepted = carriers.removeValue(forKey: carrier.path) else { return }
+    guard let accepted = carriers.removeValue(forKey: carrier.number) else { return }
     loop.cancel(accepted.deadline)
-    if accepted.isStranger { strangers -= 1 }
+    if accepted.isStranger { gate.leave(accepted.remote) }
     endpoint.remove(carrier)
     registry.carrierEnded(carrier.path)
   }

@@ -2,12 +2,14 @@
 public enum CarrierPolicy: Sendable {
   /// UDP where it passes, the others where it does not, and back.
   case automatic
+  /// As `automatic`, but the session moves to another carrier this often, for tests of moving.
+  case cycling(every: Duration)
   /// This kind and no other.
   case only(CarrierKind)
 
   func allows(_ kind: CarrierKind) -> Bool {
     switch self {
-    case .automatic: true
+    case .automatic, .cycling: true
     case .only(let only): only == kind
     }
   }

@@ -1,20 +1,9 @@
 /// Finds datagrams in a byte stream that carries them with their length in front. Sans-I/O.
 ///
-///     preface (client to server only), then frames
 ///     frame: length (2 bytes, most significant first, not zero), datagram
 struct FrameDecoder {
-  /// What is left of the preface.
-  private var preface: ArraySlice<UInt8>
   /// A frame that has not arrived whole; shorter than one frame of the largest size.
   private var partial: [UInt8] = []
-
-  /// - Parameter expectsPreface: true on the accepting side.
-  init(expectsPreface: Bool) {
-    preface = expectsPreface ? FrameEncoder.preface[...] : []
-  }
-
-  /// The preface, if any is expected, has arrived.
-  var isOpen: Bool { preface.isEmpty }
 
   /// Takes bytes of the stream; hands out whole datagrams, valid during the call.
   ///
@@ -23,11 +12,6 @@ struct FrameDecoder {
     _ bytes: UnsafeRawBufferPointer, datagram: (UnsafeRawBufferPointer) -> Void
   ) -> Bool {
     var rest = bytes[...]
-    while let expected = preface.first, let byte = rest.first {
-      guard byte == expected else { return false }
-      preface.removeFirst()
-      rest = rest.dropFirst()
-    }
     // First what was begun, no further than needed.
     while !partial.isEmpty, !rest.isEmpty {
       let needed = partial.count < 2 ? 2 : 2 + Self.length(partial[0], partial[1])

@@ -23,6 +23,9 @@ final class IncomingFlow {
   private var state = State.readingHeader
   /// The first bytes of a header that is not complete.
   private var headerStart: [UInt8] = []
+  /// What the header asks for.
+  private var service: String?
+  private let openedAt: Instant
   private var timer: LoopTimer?
   /// What the target hears first.
   private var proxyProtocol: ProxyProtocol?
@@ -47,6 +50,7 @@ final class IncomingFlow {
     self.loop = loop
     self.connect = connect
     self.ended = ended
+    openedAt = loop.now
   }
 
   var number: Int64 { stream.id.number }
@@ -62,6 +66,16 @@ final class IncomingFlow {
     } else {
       fail(.sessionLost, code: code)
     }
+  }
+
+  func status(now: Instant) -> FlowStatus {
+    var status = FlowStatus(
+      number: number, service: service, age: now - openedAt, bytesSent: 0, bytesReceived: 0)
+    if case .spliced(let splice) = state {
+      status.bytesSent = splice.bytesToStream
+      status.bytesReceived = splice.bytesToSocket
+    }
+    return status
   }
 
   private enum State {
@@ -86,6 +100,7 @@ final class IncomingFlow {
     switch FlowHeader.decode(prefix) {
     case .header(let header, let count):
       stream.consume(count - known)
+      service = header.service
       reach(header)
     case .needsMore:
       // All of it belongs to the header, and only what is consumed lets the end show.

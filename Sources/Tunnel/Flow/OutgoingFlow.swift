@@ -15,6 +15,7 @@ final class OutgoingFlow {
   private let socket: any StreamSocket
   private let wish: FlowWish
   private let loop: any EventLoop
+  private let openedAt: Instant
   private let ended: (FlowReport) -> Void
   private var state = State.asking
 
@@ -37,6 +38,7 @@ final class OutgoingFlow {
     self.wish = wish
     self.socket = socket
     self.loop = loop
+    openedAt = loop.now
     self.ended = ended
     try stream.write(wish.header.encoded + wish.early)
   }
@@ -55,6 +57,17 @@ final class OutgoingFlow {
     case .spliced(let splice): splice.abort(code: code)
     case .over: break
     }
+  }
+
+  func status(now: Instant) -> FlowStatus {
+    var status = FlowStatus(
+      number: number, service: wish.header.service, age: now - openedAt, bytesSent: 0,
+      bytesReceived: 0)
+    if case .spliced(let splice) = state {
+      status.bytesSent = splice.bytesToStream + UInt64(wish.early.count)
+      status.bytesReceived = splice.bytesToSocket
+    }
+    return status
   }
 
   private func splice(awaitsGoAhead: Bool) {

@@ -20,12 +20,26 @@ enum PathLabel {
   /// Whether an address is one of ours, which nobody outside of the process knows.
   static func isSynthetic(_ address: SocketAddress) -> Bool { address.high >> 16 == prefix >> 16 }
 
-  static func isCarrier(_ path: NetworkPath) -> Bool { path.local.high == prefix | 2 }
-
   /// The path of a carrier that is a byte stream; `number` is unique in this process.
-  static func carrier(_ number: UInt64) -> NetworkPath {
-    NetworkPath(
-      local: SocketAddress(high: prefix | 2, low: number << 1, port: 1),
-      remote: SocketAddress(high: prefix | 2, low: number << 1 | 1, port: 1))
+  static func carrier(_ number: UInt64, kind: CarrierKind) -> NetworkPath {
+    precondition(kind != .udp, "UDP has addresses of its own")
+    let high = prefix | firstCarrier + UInt64(kind.rawValue)
+    return NetworkPath(
+      local: SocketAddress(high: high, low: number << 1, port: 1),
+      remote: SocketAddress(high: high, low: number << 1 | 1, port: 1))
   }
+
+  /// The kind of the carrier whose label this is; nil for a path of another sort.
+  static func carrierKind(_ path: NetworkPath) -> CarrierKind? {
+    guard path.local.high > prefix | firstCarrier else { return nil }
+    return CarrierKind(rawValue: Int(clamping: path.local.high - (prefix | firstCarrier)))
+  }
+
+  /// The number of the carrier whose label this is; nil for a path of another sort.
+  static func carrierNumber(_ path: NetworkPath) -> UInt64? {
+    carrierKind(path) == nil ? nil : path.local.low >> 1
+  }
+
+  /// The first subnet that carriers have, less the kind that has none.
+  private static let firstCarrier: UInt64 = 0x10
 }

@@ -5,9 +5,9 @@ internal import QuicTransport
 ///
 ///     0x2a, version (1), type (1), session (8), number (8), argument (8), tag (16): 43 bytes
 ///
-/// All messages have the same size, so that no answer is larger than its question. The tag is
-/// HMAC-SHA-256 over everything before it under a key that only the sending side of this session
-/// has, cut to 16 bytes.
+/// All messages have the same size, so that no answer is larger than its question; a probe may be
+/// followed by zeros, to see whether packets of that size pass. The tag is HMAC-SHA-256 over
+/// everything before it under a key that only the sending side of this session has, cut to 16 bytes.
 struct PathMessage: Equatable {
   var type: MessageType
   var session: SessionID
@@ -35,7 +35,8 @@ struct PathMessage: Equatable {
   private static let version: UInt8 = 1
   private static let tagCount = 16
 
-  func encoded(key: SecretBytes) -> [UInt8] {
+  /// - Parameter size: bytes in all, with padding; no less than `byteCount`.
+  func encoded(key: SecretBytes, size: Int = byteCount) -> [UInt8] {
     var writer = WireWriter()
     writer.byte(Self.firstByte)
     writer.byte(Self.version)
@@ -44,12 +45,15 @@ struct PathMessage: Equatable {
     writer.uint64(number)
     writer.uint64(argument)
     writer.raw(Crypto.hmacSHA256(key: key, writer.bytes).prefix(Self.tagCount))
-    return writer.bytes
+    return writer.bytes + [UInt8](repeating: 0, count: max(0, size - Self.byteCount))
   }
 
   /// The session that a datagram claims to belong to; nil if it is no path message.
   static func session(of bytes: UnsafeRawBufferPointer) -> SessionID? {
-    guard bytes.count == byteCount, bytes[0] == firstByte, bytes[1] == version else { return nil }
+    // The types tell path messages of any size from the probes of hole punching.
+    guard bytes.count >= byteCount, bytes[0] == firstByte, bytes[1] == version,
+      MessageType(rawValue: bytes[2]) != nil
+    else { return nil }
     var reader = WireReader(bytes[3..<11])
     return reader.uint64().map(SessionID.init)
   }
@@ -57,10 +61,12 @@ struct PathMessage: Equatable {
   /// Checks the tag first, in constant time; nil for anything that its sender did not make.
   init?(_ bytes: UnsafeRawBufferPointer, key: SecretBytes) {
     guard let session = Self.session(of: bytes) else { return nil }
+    let padding = bytes.count - Self.byteCount
+    let bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Self.byteCount))
     let content = Array(bytes.dropLast(Self.tagCount))
     let tag = SecretBytes(Crypto.hmacSHA256(key: key, content).prefix(Self.tagCount))
     guard tag.matches(UnsafeRawBufferPointer(rebasing: bytes.suffix(Self.tagCount))),
-      let type = MessageType(rawValue: bytes[2])
+      let type = MessageType(rawValue: bytes[2]), padding == 0 || type == .probe
     else { return nil }
     var reader = WireReader(bytes[11..<27])
     guard let number = reader.uint64(), let argument = reader.uint64() else { return nil }

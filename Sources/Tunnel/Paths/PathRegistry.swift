@@ -3,6 +3,8 @@ internal import QuicTransport
 /// Finds the session that a path message claims to belong to. One per endpoint.
 final class PathRegistry {
   private var managers: [SessionID: PathManager] = [:]
+  /// Numbers for the carriers of this endpoint, whoever opens them.
+  let carrierNumbers = CarrierNumbers()
   /// Takes what is neither QUIC nor a path message: STUN, probes. Valid during the call.
   var onOther: ((ReceivedDatagram, Instant) -> Void)?
 

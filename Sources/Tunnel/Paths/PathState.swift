@@ -15,12 +15,18 @@ struct PathState {
   var unansweredSince: Instant?
   /// The same for QUIC packets alone: a path may pass probes and lose everything larger.
   var unansweredDataSince: Instant?
-  /// The probe that is on its way.
-  var outstanding: (number: UInt64, sent: Instant)?
+  /// When a QUIC packet passed last, either way.
+  private(set) var lastData: Instant?
+  /// The probes that are on their way.
+  var probes = ProbeLog()
   var nextProbe: Instant
+  /// Bytes that may be sent here at a time before it is validated: no more than came from there.
+  var probeSizeMax = Int.max
   /// Until when the path is not to be chosen, because it failed while in use.
   private(set) var shunnedUntil: Instant?
   private var failures = 0
+  /// Since when the session has been on this path.
+  var usedSince: Instant?
   /// Probes answered since one was not; a path has to pass two before a session returns to it.
   var answersInRow = 0
   var roundTrip = RoundTripEstimate()
@@ -34,29 +40,41 @@ struct PathState {
     nextProbe = now
   }
 
-  /// The path failed in use: it rests, and longer each time, so that nothing flaps.
+  /// The path failed in use: it rests, and longer each time, so that nothing flaps. A path that
+  /// served for long starts over.
   mutating func shun(now: Instant) {
+    if let usedSince, now - usedSince >= Self.goodService { failures = 0 }
     failures = min(failures + 1, Self.failuresMax)
     shunnedUntil = now + Self.shunBase * (1 << (failures - 1))
     answersInRow = 0
   }
 
+  /// Data moves here, or has just ceased to.
+  func isBusy(now: Instant) -> Bool {
+    lastData.map { now - $0 < PathManager.busyFor } ?? false
+  }
+
   func isShunned(now: Instant) -> Bool { shunnedUntil.map { $0 > now } ?? false }
 
   private static let shunBase = Duration.seconds(5)
+  private static let goodService = Duration.seconds(300)
   /// Five minutes.
   private static let failuresMax = 7
 
   mutating func noteHeard(now: Instant, isData: Bool) {
     lastHeard = now
     unansweredSince = nil
-    if isData { unansweredDataSince = nil }
+    guard isData else { return }
+    unansweredDataSince = nil
+    lastData = now
   }
 
   mutating func noteSent(_ count: Int, now: Instant, isData: Bool) {
     bytesSent += UInt64(count)
     if unansweredSince == nil { unansweredSince = now }
-    if isData, unansweredDataSince == nil { unansweredDataSince = now }
+    guard isData else { return }
+    if unansweredDataSince == nil { unansweredDataSince = now }
+    lastData = now
   }
 }
 

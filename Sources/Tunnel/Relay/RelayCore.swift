@@ -104,6 +104,7 @@ extension RelayCore: RelayPeerOwner {
     sources[key] = source
     peer.sourceKey = key
     greeted.insert(ObjectIdentifier(peer))
+    carriers.admit(peer.connection.currentPath)
     totals.nodes += 1
     totals.nodesOpen = greeted.count
     peer.welcome(

@@ -28,7 +28,7 @@ final class RendezvousClient {
   private let dialer: CarrierDialer
   private let loop: any EventLoop
   private let policy: CarrierPolicy
-  private let plan: DialPlan
+  private var attempts: [DialPlan.Attempt] = []
   /// From 0 to 1.
   private let jitter: () -> Double
   private var nextAttempt = 0
@@ -58,7 +58,6 @@ final class RendezvousClient {
     self.loop = loop
     self.policy = policy
     self.jitter = jitter
-    plan = DialPlan(addresses: rendezvous.addresses, policy: policy)
   }
 
   func start() { dial() }
@@ -87,6 +86,11 @@ final class RendezvousClient {
 
   private func dial() {
     round += 1
+    let reachesUDP = rendezvous.addresses.contains {
+      endpoint.sourceAddress(towards: $0)?.isUnspecified == false
+    }
+    attempts =
+      DialPlan(addresses: rendezvous.addresses, policy: policy, reachesUDP: reachesUDP).attempts
     nextAttempt = 0
     pendingCarriers = 0
     dialNext()
@@ -94,21 +98,21 @@ final class RendezvousClient {
 
   private func dialNext() {
     guard connection == nil, !isClosed else { return }
-    guard nextAttempt < plan.attempts.count else { return restIfDone(because: nil) }
-    let attempt = plan.attempts[nextAttempt]
+    guard nextAttempt < attempts.count else { return restIfDone(because: nil) }
+    let attempt = attempts[nextAttempt]
     nextAttempt += 1
     if attempt.kind == .udp {
       dial(attempt.address, over: nil)
     } else {
       pendingCarriers += 1
       let round = round
-      dialer.open(attempt.address, kind: attempt.kind) { [weak self] carrier in
-        self?.carrierSettled(carrier, address: attempt.address, of: round)
+      dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
+        self?.carrierSettled(try? result.get(), address: attempt.address, of: round)
       }
     }
     let delay =
-      nextAttempt < plan.attempts.count
-      ? plan.attempts[nextAttempt].delay - attempt.delay : .zero
+      nextAttempt < attempts.count
+      ? attempts[nextAttempt].delay - attempt.delay : .zero
     arm(after: delay) { $0.dialNext() }
   }
 
@@ -138,7 +142,7 @@ final class RendezvousClient {
 
   private func restIfDone(because reason: QuicError?) {
     guard connection == nil, dialled.isEmpty, pendingCarriers == 0, !isClosed,
-      nextAttempt >= plan.attempts.count
+      nextAttempt >= attempts.count
     else { return }
     let base = Self.backoff[min(failures, Self.backoff.count - 1)]
     failures += 1
@@ -215,8 +219,10 @@ extension RendezvousClient: PathManagerOwner {
   func pathManagerWantsAlternatives(_ manager: PathManager) {
     for address in rendezvous.addresses {
       if manager.activePath.kind == .udp || !manager.activePath.isValidated, policy.allows(.tcp) {
-        dialer.open(address, kind: .tcp) { [weak manager] carrier in
-          if let carrier { manager?.add(carrier.path, kind: carrier.kind) }
+        dialer.open(address, kind: .tcp, besides: manager.activePath.path) {
+          [weak manager] result in
+          guard let carrier = try? result.get() else { return }
+          manager?.add(carrier.path, kind: carrier.kind)
         }
       }
       if manager.activePath.kind != .udp, policy.allows(.udp),
@@ -228,6 +234,11 @@ extension RendezvousClient: PathManagerOwner {
   }
 
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {}
+
+  // The connection's idle timeout ends what stays silent.
+  func pathManager(_ manager: PathManager, silentFor time: Duration) {}
+
+  func pathManager(_ manager: PathManager, returnedAfter time: Duration) {}
 }
 
 extension RendezvousClient: ConnectionDelegate {
@@ -258,7 +269,7 @@ extension RendezvousClient: ConnectionDelegate {
       control = nil
       isOpen = false
       self.connection = nil
-      nextAttempt = plan.attempts.count
+      nextAttempt = attempts.count
     }
     restIfDone(because: error)
   }

@@ -2,23 +2,28 @@ internal import QuicTransport
 
 /// The connecting side, sans-I/O: dials a ticket's addresses and turns local connections into flows.
 ///
-///     dialling --first session open--> open --session gone--> over
-///         |                              '--drain, last flow--> over
-///         '-- every address failed --> over
+///     dialling --first session open--> open --session gone, may come back-.
+///       |   ^                            '--drain, or gone for good--> over |
+///       |   '--delay, network changed-- resting <---------------------------'
+///       '--every way failed: resting, or over
+///
+/// When to rest and when to end is `RetryPolicy`'s. Local connections that come while there is no
+/// session wait for one, so many and so long.
 final class LinkCore {
-  private let endpoint: EndpointCore
+  let endpoint: EndpointCore
   private let loop: any EventLoop
-  private let ticket: Ticket
+  let ticket: Ticket
   private let onEvent: (TunnelEvent) -> Void
   private let opened: () -> Void
   private let over: (TunnelError) -> Void
   private var state = State.dialling
   private var dialled: [SessionCore] = []
   private var failures: [QuicError] = []
-  private let plan: DialPlan
-  private let policy: CarrierPolicy
+  private var proxyError: ProxyError?
+  private var attempts: [DialPlan.Attempt] = []
+  let policy: CarrierPolicy
   private let registry: PathRegistry
-  private let dialer: CarrierDialer
+  let dialer: CarrierDialer
   /// Another way to the peer; set before `start`.
   var meeting: LinkMeeting? {
     didSet {
@@ -32,9 +37,19 @@ final class LinkCore {
   private var nextAttempt = 0
   private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
+  private let retry: RetryPolicy
+  /// Draws from 0 to 1.
+  private let random: () -> Double
+  /// Attempts that failed since a session held.
+  private var failedAttempts = 0
+  /// Tells the answers of an earlier attempt from those of this one.
+  private var round = 0
+  private var hasOpened = false
+  /// The session that was lost; the sharing side is told, so that it need not keep it.
+  private var lostSession: SessionID?
   private var flows: [Int64: OutgoingFlow] = [:]
   /// Accepted before the session was open, or while the peer allows no more flows.
-  private var waiting: [(socket: any StreamSocket, wish: FlowWish)] = []
+  private let waiting: WaitingPrograms
   private var totals = TunnelTotals()
   private var isDraining = false
   private var drained: (() -> Void)?
@@ -44,15 +59,19 @@ final class LinkCore {
   private enum State {
     case dialling
     case open(SessionCore)
+    /// Until the dial timer fires.
+    case resting
     case over
   }
 
   /// - Parameters:
-  ///   - opened: called once, when the session is open.
-  ///   - over: called once, when there is none any more, with the reason.
+  ///   - random: draws a number from 0 to 1.
+  ///   - opened: called once, when the first session is open.
+  ///   - over: called once, when there is none any more and will be none, with the reason.
   init(
     endpoint: EndpointCore, registry: PathRegistry, dialer: CarrierDialer,
-    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy, udpTimeout: Duration,
+    loop: any EventLoop, ticket: Ticket, policy: CarrierPolicy, retry: RetryPolicy,
+    udpTimeout: Duration, random: @escaping () -> Double,
     onEvent: @escaping (TunnelEvent) -> Void, opened: @escaping () -> Void,
     over: @escaping (TunnelError) -> Void
   ) {
@@ -63,7 +82,9 @@ final class LinkCore {
     self.dialer = dialer
     self.policy = policy
     self.udpTimeout = udpTimeout
-    plan = DialPlan(addresses: ticket.addresses, policy: policy)
+    self.retry = retry
+    self.random = random
+    waiting = WaitingPrograms(loop: loop)
     self.onEvent = onEvent
     self.opened = opened
     self.over = over
@@ -71,8 +92,22 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
-    meeting?.begin()
-    dialNext(after: .zero)
+    beginRound()
+  }
+
+  /// The machine woke up, or its addresses or routes changed: looks at every path, or dials, at once.
+  func lookAgain() {
+    switch state {
+    case .open(let session):
+      if let paths = session.paths {
+        addAddresses(to: paths)
+        paths.lookAgain(now: loop.now)
+      }
+    case .resting:
+      failedAttempts = 0
+      beginRound()
+    case .dialling, .over: break
+    }
   }
 
   /// The session, once it is open.
@@ -98,12 +133,12 @@ final class LinkCore {
   /// Makes a flow of a local connection.
   func accept(_ socket: any StreamSocket, wish: FlowWish) {
     if case .over = state { return socket.close(resetting: true) }
-    guard !isDraining, waiting.count < Self.waitingMax else {
+    guard !isDraining, !waiting.isFull else {
       socket.close(resetting: true)
       if !isDraining { onEvent(.flowLimitReached) }
       return
     }
-    waiting.append((socket, wish))
+    waiting.append(socket, wish: wish)
     openWaiting()
   }
 
@@ -120,7 +155,7 @@ final class LinkCore {
   func drain(completion: @escaping () -> Void) {
     isDraining = true
     drained = completion
-    discardWaiting()
+    waiting.discardAll()
     if case .open(let session) = state {
       session.sayGoodbye(reason: "the connecting side is about to stop")
     }
@@ -131,7 +166,7 @@ final class LinkCore {
   /// Ends everything now; whoever waits for the end hears of it.
   func close() {
     isDraining = true
-    discardWaiting()
+    waiting.discardAll()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     var finished: SessionCore?
     if case .open(let session) = state {
@@ -144,7 +179,7 @@ final class LinkCore {
     end(.ended(Self.closeReason))
     finished?.close(code: TunnelCode.drained, reason: Self.closeReason)
     endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
-    dialer.close()
+    dialer.discardAll()
     meeting?.close()
   }
 
@@ -152,34 +187,82 @@ final class LinkCore {
 
   // MARK: Dialling
 
+  private func beginRound() {
+    state = .dialling
+    round += 1
+    // Each time anew: the machine may be in another network by now.
+    let reachesUDP = ticket.addresses.contains {
+      endpoint.sourceAddress(towards: $0)?.isUnspecified == false
+    }
+    attempts =
+      DialPlan(addresses: ticket.addresses, policy: policy, reachesUDP: reachesUDP).attempts
+    nextAttempt = 0
+    pendingCarriers = 0
+    failures.removeAll()
+    proxyError = nil
+    dialled.removeAll()
+    meeting?.begin()
+    dialNext(after: .zero)
+  }
+
+  /// A round failed, or a session is gone: another round follows, or the end.
+  private func restOrEnd(_ error: TunnelError) {
+    failedAttempts += 1
+    guard !isDraining, error.mayHeal, hasOpened || retry.includesFirst,
+      failedAttempts <= retry.attemptsMax ?? .max
+    else { return end(error) }
+    state = .resting
+    let delay = RetryPolicy.delay(attempt: failedAttempts, jitter: random())
+    onEvent(.retrying(attempt: failedAttempts, after: delay, because: error))
+    let timer = LoopTimer { [weak self] _ in self?.beginRound() }
+    replaceDialTimer(timer, at: loop.now + delay)
+    waiting.isTimeLimited = true
+  }
+
   private func dialNext() {
     guard case .dialling = state else { return }
-    guard nextAttempt < plan.attempts.count else { return giveUpIfDone() }
-    let attempt = plan.attempts[nextAttempt]
+    guard nextAttempt < attempts.count else { return giveUpIfDone() }
+    let attempt = attempts[nextAttempt]
     nextAttempt += 1
     if attempt.kind == .udp {
       dial(attempt.address, over: nil)
     } else {
       pendingCarriers += 1
-      dialer.open(attempt.address, kind: attempt.kind) { [weak self] carrier in
-        self?.carrierSettled(carrier, address: attempt.address)
+      let round = round
+      dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
+        self?.carrierSettled(result, address: attempt.address, of: round)
       }
     }
-    let next = nextAttempt < plan.attempts.count ? plan.attempts[nextAttempt].delay : attempt.delay
+    let next = nextAttempt < attempts.count ? attempts[nextAttempt].delay : attempt.delay
     dialNext(after: next - attempt.delay)
   }
 
   private func dialNext(after delay: Duration) {
-    let timer = LoopTimer { [weak self] _ in self?.dialNext() }
-    dialTimer = timer
-    loop.schedule(timer, at: loop.now + delay)
+    replaceDialTimer(LoopTimer { [weak self] _ in self?.dialNext() }, at: loop.now + delay)
   }
 
-  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress) {
+  private func replaceDialTimer(_ timer: LoopTimer, at deadline: Instant) {
+    if let dialTimer { loop.cancel(dialTimer) }
+    dialTimer = timer
+    loop.schedule(timer, at: deadline)
+  }
+
+  private func carrierSettled(
+    _ result: Result<StreamCarrier, CarrierDialer.Failure>, address: SocketAddress, of round: Int
+  ) {
+    guard round == self.round else {
+      if case .success(let carrier) = result { dialer.discard(carrier.path) }
+      return
+    }
     pendingCarriers -= 1
-    guard let carrier else { return giveUpIfDone() }
-    guard case .dialling = state else { return dialer.discard(carrier.path) }
-    dial(address, over: carrier.path)
+    switch result {
+    case .success(let carrier):
+      guard case .dialling = state else { return dialer.discard(carrier.path) }
+      dial(address, over: carrier.path)
+    case .failure(let failure):
+      if case .proxy(let error) = failure { proxyError = error }
+      giveUpIfDone()
+    }
   }
 
   private func dial(_ address: SocketAddress, over path: NetworkPath?) {
@@ -202,15 +285,15 @@ final class LinkCore {
     case .dialling: dial(road.remote, over: road)
     case .open(let session):
       if session.paths?.activePath.kind != .udp { session.paths?.add(road, kind: .udp) }
-    case .over: break
+    case .resting, .over: break
     }
   }
 
   private func giveUpIfDone() {
     guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
-      nextAttempt >= plan.attempts.count, meeting?.isHopeful != true
+      nextAttempt >= attempts.count, meeting?.isHopeful != true
     else { return }
-    end(worstFailure)
+    restOrEnd(worstFailure)
   }
 
   /// What the user can act on comes first; silence says least.
@@ -222,31 +305,26 @@ final class LinkCore {
       default: true
       }
     }
-    return telling ?? .unreachable(ticket.addresses)
+    return telling ?? proxyError.map(TunnelError.proxy) ?? .unreachable(ticket.addresses)
   }
 
   private func end(_ error: TunnelError) {
     if case .over = state { return }
     state = .over
     if let dialTimer { loop.cancel(dialTimer) }
-    discardWaiting()
+    waiting.discardAll()
     over(error)
     endDrainIfDone()
-  }
-
-  private func discardWaiting() {
-    for (socket, _) in waiting { socket.close(resetting: true) }
-    waiting.removeAll()
   }
 
   // MARK: Flows
 
   private func openWaiting() {
     guard case .open(let session) = state else { return }
-    while let (socket, wish) = waiting.first {
+    while let first = waiting.first {
       do throws(StreamError) {
         let flow = try OutgoingFlow(
-          connection: session.connection, wish: wish, socket: socket, loop: loop
+          connection: session.connection, wish: first.wish, socket: first.socket, loop: loop
         ) { [weak self] report in
           self?.flowEnded(report)
         }
@@ -260,7 +338,7 @@ final class LinkCore {
         // The peer's limit: `sessionAllowsFlows` tells when there is room again.
         if error == .limitReached { return }
         waiting.removeFirst()
-        socket.close(resetting: true)
+        first.socket.close(resetting: true)
       }
     }
   }
@@ -286,13 +364,28 @@ final class LinkCore {
     drained()
   }
 
-  /// Local connections that wait for the session or for the peer's permission.
-  private static let waitingMax = 1_024
+  /// A session that held for so long was none that fails at once, time and again.
+  private static let holdsAfter = Duration.seconds(5)
+}
+
+extension LinkCore {
+  var report: TunnelReport {
+    guard let session = openSession else {
+      return TunnelReport(totals: statistics, sessions: [], isDialling: true)
+    }
+    let now = loop.now
+    let open = flows.values.sorted { $0.number < $1.number }
+    let report = session.report(
+      path: describe(session.currentRoad),
+      flows: open.prefix(SessionReport.flowsMax).map { $0.status(now: now) },
+      flowsOpen: open.count)
+    return TunnelReport(totals: statistics, sessions: report.map { [$0] } ?? [], isDialling: false)
+  }
 }
 
 extension LinkCore: SessionOwner {
   func sessionOpened(_ session: SessionCore) {
-    guard case .dialling = state else {
+    guard case .dialling = state, dialled.contains(where: { $0 === session }) else {
       session.close(code: TunnelCode.superfluous, reason: "another address was faster")
       return
     }
@@ -309,7 +402,8 @@ extension LinkCore: SessionOwner {
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
       dialer.discard(path)
     }
-    totals.sessions = 1
+    if case .cycling(let interval) = policy { session.paths?.cycleInterval = interval }
+    totals.sessions += 1
     totals.sessionsOpen = 1
     let connection = session.connection
     onEvent(
@@ -317,7 +411,13 @@ extension LinkCore: SessionOwner {
         peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
     meeting?.sessionOpened(isDirect: CarrierKind(connection.currentPath) == .udp)
-    opened()
+    if let lostSession { session.sayLost(lostSession) }
+    lostSession = nil
+    if !hasOpened {
+      hasOpened = true
+      opened()
+    }
+    waiting.isTimeLimited = false
     openWaiting()
   }
 
@@ -337,53 +437,47 @@ extension LinkCore: SessionOwner {
     openWaiting()
   }
 
-  /// Opens what the session does not have: TCP beside UDP, UDP beside TCP.
-  func sessionWantsAlternatives(_ session: SessionCore) {
-    guard let paths = session.paths else { return }
-    let needsCarrier = paths.activePath.kind == .udp || !paths.activePath.isValidated
-    for address in ticket.addresses {
-      if needsCarrier, policy.allows(.tcp) {
-        dialer.open(address, kind: .tcp) { [weak paths] carrier in
-          if let carrier { paths?.add(carrier.path, kind: carrier.kind) }
-        }
-      }
-      if paths.activePath.kind != .udp, policy.allows(.udp),
-        let local = endpoint.sourceAddress(towards: address)
-      {
-        paths.add(NetworkPath(local: local, remote: address), kind: .udp)
-      }
-    }
+  func session(_ session: SessionCore, lost number: SessionID) {}
+
+  func session(_ session: SessionCore, silentFor time: Duration) {
+    onEvent(.sessionSilent(peer: session.connection.peer, for: time))
+  }
+
+  func session(_ session: SessionCore, returnedAfter time: Duration) {
+    onEvent(.sessionReturned(peer: session.connection.peer, after: time))
   }
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
     if CarrierKind(path) == .udp { meeting?.sessionOpened(isDirect: true) }
+    dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }
 
-  private func describe(_ path: NetworkPath) -> SessionPath {
-    SessionPath(carrier: CarrierKind(path), remote: dialer.remote(of: path) ?? path.remote)
-  }
-
   func session(_ session: SessionCore, ended error: QuicError) {
+    if case .open(let current) = state, current === session { return currentEnded(session, error) }
+    guard dialled.contains(where: { $0 === session }) else { return }
     dialled.removeAll { $0 === session }
-    if case .open(let current) = state, current === session {
-      totals.sessionsOpen = 0
-      totals.connection = session.connection.statistics
-      totals.note(session.datagrams)
-      for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
-      onEvent(
-        .sessionEnded(
-          peer: session.connection.peer,
-          remote: describe(session.paths?.activePath.path ?? session.connection.currentPath)
-            .remote,
-          reason: error))
-      isConfirmed = session.isConfirmed
-      end(TunnelError(error))
-      endDrainIfDone()
-      return
-    }
     failures.append(error)
     giveUpIfDone()
+  }
+
+  private func currentEnded(_ session: SessionCore, _ error: QuicError) {
+    totals.sessionsOpen = 0
+    totals.connection = session.connection.statistics
+    totals.note(session.datagrams)
+    for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
+    let road = describe(session.currentRoad)
+    onEvent(
+      .sessionEnded(peer: session.connection.peer, remote: road.remote, reason: error))
+    isConfirmed = session.isConfirmed
+    // Whatever road it was on is nobody's now, and a carrier would stand in the way of a new one.
+    dialer.discardAll()
+    lostSession = session.paths?.keys.session
+    if let openedAt = session.openedAt, loop.now - openedAt >= Self.holdsAfter {
+      failedAttempts = 0
+    }
+    restOrEnd(TunnelError(error))
+    endDrainIfDone()
   }
 }

@@ -13,6 +13,11 @@ protocol SessionOwner: AnyObject {
   func sessionWantsAlternatives(_ session: SessionCore)
   /// The session moved to another path.
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason)
+  /// The peer is not heard of, or again.
+  func session(_ session: SessionCore, silentFor time: Duration)
+  func session(_ session: SessionCore, returnedAfter time: Duration)
+  /// The peer lost an earlier session of its own (sharing side only).
+  func session(_ session: SessionCore, lost number: SessionID)
   /// The peer's flows have ended, or it is not heard of any more while it drains.
   func sessionFinished(_ session: SessionCore)
   /// The peer allows more flows than before.
@@ -54,6 +59,9 @@ final class SessionCore {
 
   /// Decides on the session's paths, while it is open.
   private(set) var paths: PathManager?
+  /// When it was opened.
+  private(set) var openedAt: Instant?
+  private var tally: CarrierTally?
 
   private let endpoint: EndpointCore
   private let registry: PathRegistry
@@ -125,6 +133,15 @@ final class SessionCore {
     control?.send(.goodbye(ControlMessage.Goodbye(reason: reason)))
   }
 
+  /// Tells the sharing side that an earlier session is of no use any more.
+  func sayLost(_ number: SessionID) {
+    guard case .open = state else { return }
+    control?.send(.lost(number))
+  }
+
+  /// Where its packets go now, or went last.
+  var currentRoad: NetworkPath { paths?.activePath.path ?? connection.currentPath }
+
   /// Both sides have passed everything on.
   var isFinished: Bool { saidFinished && peerFinished }
 
@@ -185,6 +202,7 @@ final class SessionCore {
       isConfirmed = true
       peerFinished = true
       owner?.sessionFinished(self)
+    case (.lost(let number), .open) where isSharing: owner?.session(self, lost: number)
     case (.unknown, _), (_, .refused), (_, .ended): break
     default: close(code: TunnelCode.protocolViolation, reason: "unexpected control message")
     }
@@ -225,6 +243,7 @@ final class SessionCore {
 
   private func open() {
     state = .open
+    openedAt = loop.now
     disarmTimers()
     managePaths()
     owner?.sessionOpened(self)
@@ -237,6 +256,7 @@ final class SessionCore {
       connection: connection, path: path, kind: CarrierKind(path), keys: keys,
       endpoint: endpoint, loop: loop)
     paths.owner = self
+    tally = CarrierTally(startingOn: CarrierKind(path))
     registry.add(paths)
     self.paths = paths
   }
@@ -262,7 +282,33 @@ extension SessionCore: PathManagerOwner {
   }
 
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {
+    tally?.move(to: path.kind, statistics: connection.statistics)
     owner?.session(self, movedTo: path.path, because: reason)
+  }
+
+  func pathManager(_ manager: PathManager, silentFor time: Duration) {
+    owner?.session(self, silentFor: time)
+  }
+
+  func pathManager(_ manager: PathManager, returnedAfter time: Duration) {
+    owner?.session(self, returnedAfter: time)
+  }
+}
+
+extension SessionCore {
+  /// How it is doing; nil before it is open.
+  ///
+  /// - Parameter path: its path, as people know it.
+  func report(path: SessionPath, flows: [FlowStatus], flowsOpen: Int) -> SessionReport? {
+    guard let openedAt, let paths, let tally else { return nil }
+    let statistics = connection.statistics
+    let now = loop.now
+    return SessionReport(
+      peer: connection.peer, path: path, obstacle: paths.obstacle(now: now), age: now - openedAt,
+      rtt: statistics.smoothedRTT, packetsSent: statistics.datagramsSent,
+      packetsLost: statistics.packetsLost, carriers: tally.totals(statistics),
+      switches: paths.switches, lastProven: statistics.lastAcknowledged.map { now - $0 },
+      silence: paths.outage.map { now - $0.since }, flowsOpen: flowsOpen, flows: flows)
   }
 }
 

@@ -2,7 +2,9 @@ public import QuicTransport
 
 /// What both sides of a tunnel can choose about their sessions.
 public struct SessionSettings: Sendable {
-  /// The session ends when nothing arrived for this long.
+  /// An open session ends when nothing arrived for this long. Hours: it outlives outages, and whether
+  /// the peer can be reached is another question (`TunnelEvent.sessionSilent`). A peer that has
+  /// not been let in has seconds.
   public var idleTimeout: Duration
   /// A UDP flow ends when neither side sent anything for this long.
   public var udpTimeout: Duration
@@ -10,6 +12,11 @@ public struct SessionSettings: Sendable {
   public var congestionControl: CongestionControl
   /// Lets GnuTLS write secrets to the file named by SSLKEYLOGFILE.
   public var allowsKeyLog: Bool
+
+  /// Eight hours of patience, a minute for UDP flows, CUBIC, no key log.
+  public static let standard = SessionSettings(
+    idleTimeout: .seconds(8 * 3_600), udpTimeout: .seconds(60), congestionControl: .cubic,
+    allowsKeyLog: false)
 
   /// All of it; nothing has a default that changes behaviour.
   public init(
@@ -25,15 +32,13 @@ public struct SessionSettings: Sendable {
   /// The application protocol of sessions (RFC 7301).
   static let applicationProtocol = "qtun/1"
 
-  /// A NAT may forget a UDP binding after 30 s (RFC 4787 §4.3 asks for two minutes, many give
-  /// less), and a dead peer should be noticed well before the idle timeout.
-  private static let keepAliveMax = Duration.seconds(15)
-
   /// An endpoint for sessions of `identity`.
   func endpointSettings(identity: Identity, acceptsConnections: Bool) -> EndpointSettings {
     var transport = TransportSettings()
     transport.idleTimeout = idleTimeout
-    transport.keepAliveInterval = min(Self.keepAliveMax, idleTimeout / 3)
+    // Probes of the path manager keep NAT bindings and find dead peers; this keeps the idle timeout
+    // of an idle session from passing.
+    transport.keepAliveInterval = idleTimeout / 3
     transport.congestionControl = congestionControl
     var settings = EndpointSettings(
       authentication: .rawPublicKey(identity),

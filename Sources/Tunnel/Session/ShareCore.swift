@@ -21,6 +21,11 @@ final class ShareCore {
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// Armed while sessions are open.
   private var watchTimer: LoopTimer?
+  /// Of the sessions that are not open yet.
+  private var strangers = SourceTally()
+  /// Sessions of silent peers that are kept: a few megabytes, and more than come back at once. Tests
+  /// make do with fewer.
+  var dormantMax = 256
   /// The session that was opened last.
   private weak var newest: SessionCore?
   private var totals = TunnelTotals()
@@ -32,7 +37,10 @@ final class ShareCore {
 
   private struct Admitted {
     let session: SessionCore
+    /// Where it began; its place among the strangers.
     let source: SocketAddress
+    /// The peer's real address as it was last known: a carrier may close before its session ends.
+    var remote: SocketAddress
     var isOpen = false
     /// The services that its flows may name.
     var routes: [String: ServiceRoute] = [:]
@@ -69,6 +77,7 @@ final class ShareCore {
     self.connectDatagrams = connectDatagrams
     self.udpTimeout = udpTimeout
     self.onEvent = onEvent
+    endpoint.admits = { [weak self] path in self?.admits(path) ?? false }
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
     gate.onProblem = { onEvent(.accessFileUnusable($0)) }
   }
@@ -117,18 +126,21 @@ final class ShareCore {
     carriers.close()
   }
 
+  /// Whoever has shown no ticket yet shares these places, for seconds each.
+  private func admits(_ path: NetworkPath) -> Bool {
+    strangers.total < Self.strangersMax
+      && strangers.count(of: describe(path).remote) < Self.strangersPerSourceMax
+  }
+
   private func admit(_ connection: ConnectionCore) {
-    // Whoever has shown no ticket yet shares this many places, for seconds each.
-    let strangers = sessions.values.lazy.filter { !$0.isOpen }.count
-    guard strangers < Self.strangersMax else {
-      return connection.close(code: TunnelCode.helloTimeout, reason: "too many others")
-    }
-    let source = describe(connection.currentPath).remote
+    let remote = describe(connection.currentPath).remote
     let session = SessionCore(
-      accepting: connection, endpoint: endpoint, registry: registry, gate: gate, source: source,
+      accepting: connection, endpoint: endpoint, registry: registry, gate: gate, source: remote,
       services: services, loop: loop)
     session.owner = self
-    sessions[ObjectIdentifier(session)] = Admitted(session: session, source: source)
+    sessions[ObjectIdentifier(session)] = Admitted(
+      session: session, source: remote, remote: remote)
+    strangers.add(remote)
   }
 
   // MARK: Access
@@ -213,18 +225,55 @@ final class ShareCore {
     drained()
   }
 
+  /// Room for a new session: peers that are gone for good keep theirs for hours, so those that have
+  /// been silent longest go first.
+  private func evictDormant(keeping session: SessionCore) {
+    let dormant = sessions.values.map(\.session).filter {
+      $0 !== session && $0.paths?.outage != nil
+    }
+    guard dormant.count > dormantMax else { return }
+    let oldest = dormant.min { left, right in
+      (left.paths?.outage?.since ?? .distantFuture) < (right.paths?.outage?.since ?? .distantFuture)
+    }
+    oldest?.close(code: TunnelCode.dormant, reason: "silent for too long")
+  }
+
+  /// The machine woke up, or its addresses or routes changed.
+  func lookAgain() {
+    for admitted in sessions.values { admitted.session.paths?.lookAgain(now: loop.now) }
+  }
+
+  var report: TunnelReport {
+    let now = loop.now
+    let open = sessions.values.filter(\.isOpen).sorted {
+      ($0.session.openedAt ?? now) < ($1.session.openedAt ?? now)
+    }
+    let reports = open.prefix(TunnelReport.sessionsMax).compactMap { admitted in
+      let flows = admitted.flows.values.sorted { $0.number < $1.number }
+      return admitted.session.report(
+        path: describe(admitted.session.currentRoad),
+        flows: flows.prefix(SessionReport.flowsMax).map { $0.status(now: now) },
+        flowsOpen: flows.count)
+    }
+    return TunnelReport(totals: statistics, sessions: reports, isDialling: false)
+  }
+
   private static let strangersMax = 256
   /// One stat(2) for each file; a revocation has to take effect within five seconds.
   private static let watchInterval = Duration.seconds(1)
+  /// Users behind one address who connect at the same moment.
+  private static let strangersPerSourceMax = 64
   private static let drainReason = "the sharing side is about to stop"
 }
 
 extension ShareCore: SessionOwner {
   func sessionOpened(_ session: SessionCore) {
+    carriers.admit(session.connection.currentPath)
     if isDraining {
       session.close(code: TunnelCode.shuttingDown, reason: Self.drainReason)
       return
     }
+    if let admitted = sessions[ObjectIdentifier(session)] { strangers.remove(admitted.source) }
     sessions[ObjectIdentifier(session)]?.isOpen = true
     sessions[ObjectIdentifier(session)]?.routes = routes.filter {
       session.admission?.allows(service: $0.key) == true
@@ -234,6 +283,7 @@ extension ShareCore: SessionOwner {
     newest = session
     totals.sessions += 1
     totals.sessionsOpen += 1
+    evictDormant(keeping: session)
     let connection = session.connection
     onEvent(
       .sessionOpened(
@@ -275,9 +325,29 @@ extension ShareCore: SessionOwner {
 
   func sessionWantsAlternatives(_ session: SessionCore) {}
 
+  func session(_ session: SessionCore, silentFor time: Duration) {
+    onEvent(.sessionSilent(peer: session.connection.peer, for: time))
+    evictDormant(keeping: session)
+  }
+
+  func session(_ session: SessionCore, returnedAfter time: Duration) {
+    onEvent(.sessionReturned(peer: session.connection.peer, after: time))
+  }
+
+  /// A number can only come from the session itself, but one identity may not end another's.
+  func session(_ session: SessionCore, lost number: SessionID) {
+    let old = sessions.values.map(\.session).first {
+      $0 !== session && $0.paths?.keys.session == number
+        && $0.connection.peer == session.connection.peer
+    }
+    old?.close(code: TunnelCode.replaced, reason: "the peer opened another session")
+  }
+
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
-    onEvent(.sessionMoved(path: describe(path), reason: reason))
+    let path = describe(path)
+    sessions[ObjectIdentifier(session)]?.remote = path.remote
+    onEvent(.sessionMoved(path: path, reason: reason))
   }
 
   func session(_ session: SessionCore, ended error: QuicError) {
@@ -287,12 +357,13 @@ extension ShareCore: SessionOwner {
     for flow in admitted.flows.values { flow.abort(code: TunnelCode.sessionEnding) }
     sessions[ObjectIdentifier(session)] = nil
     totals.note(session.datagrams)
-    let remote = describe(session.paths?.activePath.path ?? session.connection.currentPath).remote
+    let remote = admitted.remote
     if admitted.isOpen {
       totals.sessionsOpen -= 1
       totals.connection = session.connection.statistics
       onEvent(.sessionEnded(peer: session.connection.peer, remote: remote, reason: error))
     } else {
+      strangers.remove(admitted.source)
       reportRefusal(of: admitted.source, error)
     }
     endDrainIfDone()

@@ -11,6 +11,8 @@ enum ControlMessage: WireMessage {
   case goodbye(Goodbye)
   /// After GOODBYE: the sender's flows have ended, with everything passed on to its programs.
   case finished
+  /// The client lost an earlier session of its own, with this number: the server need not keep it.
+  case lost(SessionID)
   /// A message of a later version.
   case unknown(type: UInt64)
 
@@ -92,6 +94,9 @@ enum ControlMessage: WireMessage {
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
     case .finished:
       type = 4
+    case .lost(let session):
+      type = 8
+      body.uint64(session.number)
     case .unknown(let unknown):
       type = unknown
     }
@@ -113,6 +118,7 @@ enum ControlMessage: WireMessage {
         .goodbye(Goodbye(reason: String(decoding: $0, as: UTF8.self)))
       }
     case 4: message = .finished
+    case 8: message = reader.uint64().map { .lost(SessionID(number: $0)) }
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

@@ -19,6 +19,10 @@ enum TunnelCode {
   /// As many identities as the ticket allows have used it.
   static let usedUp: UInt64 = 0x0a
   static let identityNotAllowed: UInt64 = 0x0b
+  /// The same dialer opened another session, because this one was lost to it.
+  static let replaced: UInt64 = 0x0c
+  /// The sharing side has too many sessions that nobody is heard of.
+  static let dormant: UInt64 = 0x0d
 
   // Stream
   /// The local connection was reset, or its program vanished.

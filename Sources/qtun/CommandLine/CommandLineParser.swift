@@ -196,6 +196,9 @@ extension CommandLineParser {
         RelaySettings(
           listen: value(of: Grammar.relayListen), name: value(of: Grammar.relayName),
           identityFile: file))
+    case "status":
+      checkArguments(command.arguments, of: command)
+      return .status
     case "keygen":
       checkArguments(command.arguments, of: command)
       guard let file = keyFile(Grammar.out) else { return nil }
@@ -270,12 +273,31 @@ extension CommandLineParser {
             : "the service \(name) is opened at two addresses",
           fix: "write one address for each service, such as 8080 db=5432"))
     }
+    let dialling = dialSettings()
+    let cycle = value(of: Grammar.carrierCycle)
+    if cycle != nil, dialling.carriers != .auto {
+      complaints.append(
+        Complaint(
+          cause: "--carrier-cycle needs several kinds of carrier",
+          fix: "leave --carrier out, or make it auto"))
+    }
     guard let session else { return nil }
     return .connect(
       ConnectSettings(
-        ticket: ticket, listeners: listeners, carriers: value(of: Grammar.carrier) ?? .auto,
-        proxyAuthFile: value(of: Grammar.proxyAuth), stun: values(of: Grammar.stun),
+        ticket: ticket, listeners: listeners, dialling: dialling, retry: retryChoice(),
+        cycle: cycle, proxyAuthFile: value(of: Grammar.proxyAuth), stun: values(of: Grammar.stun),
         session: session))
+  }
+
+  private mutating func retryChoice() -> RetryChoice? {
+    let retry = value(of: Grammar.retry)
+    guard count(Grammar.noReconnect) > 0 else { return retry }
+    if let retry, retry != .never {
+      complaints.append(
+        Complaint(
+          cause: "--retry and --no-reconnect contradict each other", fix: "keep one of them"))
+    }
+    return .never
   }
 
   private mutating func bindPipe(_ command: CommandSpec) -> Invocation.Action? {
@@ -284,10 +306,11 @@ extension CommandLineParser {
     guard let word = words.first?.text else {
       let role = PipeSettings.Role.waiting(
         listen: value(of: Grammar.listen), ticketFile: value(of: Grammar.ticketFile))
-      if options.contains(where: { $0.spec.long == Grammar.carrier.spec.long }) {
+      for spec in [Grammar.carrier.spec, Grammar.proxy.spec] {
+        guard options.contains(where: { $0.spec.long == spec.long }) else { continue }
         complaints.append(
           Complaint(
-            cause: "--carrier goes with a ticket only",
+            cause: "--\(spec.long) goes with a ticket only",
             fix: "leave it out; the side that connects decides"))
       }
       return .pipe(PipeSettings(role: role, session: session))
@@ -300,8 +323,7 @@ extension CommandLineParser {
           fix: "leave it out; it goes with the side that waits"))
     }
     let source: TicketSource = word == "-" ? .standardInput : .argument(word)
-    let carriers = value(of: Grammar.carrier) ?? .auto
-    return .pipe(PipeSettings(role: .connecting(source, carriers), session: session))
+    return .pipe(PipeSettings(role: .connecting(source, dialSettings()), session: session))
   }
 
   /// Whether a word can only be meant as an address: no ticket is a number or has a colon
@@ -329,6 +351,23 @@ extension CommandLineParser {
     guard let command else { return .overview }
     let isHelpOnTopic = command.name == "help" && !words.isEmpty
     return HelpPage(named: isHelpOnTopic ? words[0].text : command.name) ?? .overview
+  }
+
+  private mutating func dialSettings() -> DialSettings {
+    var settings = DialSettings(carriers: value(of: Grammar.carrier) ?? .auto)
+    let word = options.last { $0.spec.long == Grammar.proxy.spec.long }?.value
+    do throws(ValueProblem) {
+      settings.proxy = try ProxyChoice(word: word, environment: environment)
+    } catch {
+      // The word on the command line has been complained about already.
+      if word == nil {
+        complaints.append(
+          Complaint(
+            cause: "\(ProxyChoice.variables[0]): \(error.cause)",
+            fix: "\(error.fix), or give --proxy none"))
+      }
+    }
+    return settings
   }
 
   private mutating func sessionSettings() -> SessionSettings? {

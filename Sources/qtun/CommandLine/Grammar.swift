@@ -4,7 +4,7 @@ internal import Tunnel
 enum Grammar {
   /// Every command, in the order of the help page.
   static let commands =
-    [share, connect, pipe, relay, punch] + ticketCommands + [keygen, version, help]
+    [share, connect, pipe, relay, punch, status] + ticketCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -76,14 +76,33 @@ extension Grammar {
     help: "how fast to send: bbr suits long or lossy paths")
   /// What may carry the session.
   static let carrier = Option(
-    "carrier", "auto|udp|tcp", ValueParser<CarrierChoice>.choice, default: "auto",
-    help: "what may carry the session: auto takes UDP where it passes, TLS over TCP where it does "
-      + "not, and goes back")
+    "carrier", "auto|udp|tcp|ws", ValueParser<CarrierChoice>.choice, default: "auto",
+    help: "what may carry the session: auto takes UDP where it passes, TLS over TCP or a WebSocket "
+      + "where it does not, and goes back")
+  /// What TCP goes through.
+  static let proxy = Option(
+    "proxy", "URL|none", ValueParser<ProxyURL>.proxy,
+    default: "HTTPS_PROXY and NO_PROXY, or none",
+    help: "HTTP proxy for the carriers over TCP, as http://[USER:PASSWORD@]HOST[:PORT]; UDP is "
+      + "tried beside it")
+  /// When to dial again.
+  static let retry = Option(
+    "retry", "N|forever|never", .retry,
+    default: "forever for a session that was lost, never for the first attempt",
+    help: "how often to dial again before giving up; if it is given, it holds for the first "
+      + "attempt too")
+  /// Another word for `--retry never`.
+  static let noReconnect = Flag(
+    "no-reconnect", help: "end when the session is lost, like --retry never")
+  /// Makes a session move, so that moving can be tested.
+  static let carrierCycle = Option(
+    "carrier-cycle", "DURATION", .duration(in: .milliseconds(50)...(.seconds(3_600))),
+    help: "for testing: move the session to another carrier this often")
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
     default: Format.exact(SessionSettings.idleTimeoutDefault),
-    help: "end a session after such a silence of the peer")
+    help: "end a session after such a silence of the peer; until then it waits for the network")
   /// When a UDP flow is over.
   static let udpTimeout = Option(
     "udp-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),
@@ -183,9 +202,16 @@ extension Grammar {
         + "peer must prove the identity that the ticket names.",
       "Prints one address per line, with the service's name in front where there are several (`-` "
         + "for the one without a name), and `udp:` before the address of a UDP service.",
+      "A session that is lost, because the share was started again or the machine was, is dialled "
+        + "again; connections that come meanwhile wait for up to 30 s. A share that refuses us ends "
+        + "the command at once.",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [carrier.spec, udpTimeout.spec, proxyAuth.spec, stun.spec] + sessionOptions,
+    options: [
+      carrier.spec, retry.spec, noReconnect.spec, proxy.spec, udpTimeout.spec, proxyAuth.spec,
+      carrierCycle.spec, stun.spec,
+    ]
+      + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),
@@ -207,11 +233,24 @@ extension Grammar {
         + "with --json, the results are on standard error.",
     ],
     arguments: [pipeTicket.spec],
-    options: [listen.spec, ticketFile.spec, carrier.spec] + sessionOptions,
+    options: [listen.spec, ticketFile.spec, carrier.spec, proxy.spec] + sessionOptions,
     examples: [
       ("qtun pipe", "wait for a peer; behind `tar c site |` it sends a folder"),
       ("qtun pipe TICKET", "join it; in front of `| tar x` it unpacks there"),
     ])
+
+  private static let status = CommandSpec(
+    name: "status",
+    summary: "tell how your tunnels are doing",
+    description: [
+      "Asks every share, connect and pipe of yours on this machine, and tells for each the peers, "
+        + "how they are connected and why not better, the round-trip time, loss, bytes, and open "
+        + "connections.",
+      "With --json it prints one object per line for each.",
+    ],
+    arguments: [],
+    options: [],
+    examples: [("qtun status", "look at them"), ("qtun status --json", "let a script look")])
 
   private static let keygen = CommandSpec(
     name: "keygen",

@@ -58,8 +58,14 @@ extension HelpTopic {
   private static let variables = [
     ("QTUN_TICKET", "the ticket, where `qtun connect` is given none"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
+    ("HTTPS_PROXY, https_proxy", "the HTTP proxy, where --proxy is not given"),
+    ("NO_PROXY, no_proxy", "addresses and ranges that HTTPS_PROXY does not hold for"),
     ("XDG_CONFIG_HOME, HOME", "where the key file is looked for otherwise"),
     ("QTUN_PROXY_AUTH", "the file with the proxy's password, where --proxy-auth is not given"),
+    (
+      "XDG_RUNTIME_DIR",
+      "where the sockets for `qtun status` are; else in ~/.local/state, or in /tmp"
+    ),
     ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
     ("QTUN_PUNCH_FD", "set, not read: the socket that `qtun punch -handover` leaves its program"),
     ("NO_COLOR", "set to anything: no colors"),

@@ -21,6 +21,8 @@ struct Invocation: Equatable, Sendable {
     case punch(PunchSettings)
     /// Make, show, list or revoke tickets.
     case ticket(TicketSettings)
+    /// Tell how the runs of this user are doing.
+    case status
     /// Make an identity.
     case keygen(KeygenSettings)
     /// Print versions.
@@ -59,8 +61,9 @@ struct SessionSettings: Equatable, Sendable {
 
   /// The congestion controller where none is chosen.
   static let congestionDefault = CongestionControl.cubic
-  /// The silence that ends a session where none is chosen.
-  static let idleTimeoutDefault = Duration.seconds(60)
+  /// The silence that ends a session where none is chosen: a working day, so that a laptop may
+  /// sleep and a network fail without any connection noticing.
+  static let idleTimeoutDefault = Duration.seconds(8 * 3_600)
   /// The silence of both sides that ends a UDP flow where none is chosen: more than the 30 s that
   /// some NATs give one, less than what a machine that asks for names would have add up.
   static let udpTimeoutDefault = Duration.seconds(60)
@@ -101,8 +104,12 @@ struct ConnectSettings: Equatable, Sendable {
   /// Which services to open and where, no name twice; empty for all, at the ports that the sharing
   /// side suggests.
   let listeners: [NamedPlace]
-  /// What may carry the session.
-  let carriers: CarrierChoice
+  /// How the peer is dialled.
+  let dialling: DialSettings
+  /// When to dial again; nil unless the user said so.
+  let retry: RetryChoice?
+  /// How often to move to another carrier; nil but for tests.
+  var cycle: Duration?
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
   /// STUN servers to ask besides the rendezvous.
@@ -121,12 +128,31 @@ struct MeetingSettings: Equatable, Sendable {
   var hidesAddresses = false
 }
 
+/// When to dial again.
+enum RetryChoice: Equatable, Sendable {
+  /// Not at all.
+  case never
+  /// After the first attempt, too, until there is a session.
+  case forever
+  /// So many times in a row.
+  case times(Int)
+}
+
+/// How a peer is dialled.
+struct DialSettings: Equatable, Sendable {
+  /// What may carry the session.
+  var carriers: CarrierChoice = .auto
+  /// What TCP goes through, if anything.
+  var proxy: ProxyChoice?
+}
+
 /// What may carry a session.
 enum CarrierChoice: String, CaseIterable, Sendable {
-  /// UDP where it passes, TCP where it does not, and back.
+  /// UDP where it passes, TCP or a WebSocket where it does not, and back.
   case auto
   case udp
   case tcp
+  case ws
 }
 
 /// What `qtun pipe` needs.
@@ -141,8 +167,8 @@ struct PipeSettings: Equatable, Sendable {
     /// Make a ticket, for a file or for standard error, and wait for the peer at a UDP address; nil
     /// for every address and a free port.
     case waiting(listen: HostPort?, ticketFile: String?)
-    /// Dial, over what may carry the session.
-    case connecting(TicketSource, CarrierChoice)
+    /// Dial.
+    case connecting(TicketSource, DialSettings)
   }
 }
 

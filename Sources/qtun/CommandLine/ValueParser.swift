@@ -91,3 +91,19 @@ extension ValueParser where Value == Duration {
     return .milliseconds(total)
   }
 }
+
+extension ValueParser where Value == RetryChoice {
+  /// A number of attempts, or a word.
+  static let retry = ValueParser { (text) throws(ValueProblem) in
+    switch text {
+    case "never": return .never
+    case "forever": return .forever
+    default:
+      guard let count = Int(text), (0...1_000_000).contains(count) else {
+        throw ValueProblem(
+          text, "is not a number of attempts", fix: "write a number, forever or never")
+      }
+      return count == 0 ? .never : .times(count)
+    }
+  }
+}

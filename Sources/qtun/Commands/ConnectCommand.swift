@@ -13,7 +13,9 @@ struct ConnectCommand: Sendable {
     for listener in settings.listeners { choices.append(try listener.choice()) }
     var configuration = Link.Configuration(
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
-      session: settings.session.tunnel, carriers: settings.carriers.policy)
+      session: settings.session.tunnel,
+      carriers: settings.cycle.map { .cycling(every: $0) } ?? settings.dialling.carriers.policy,
+      proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
     for server in settings.stun { configuration.stunServers += try server.resolve() }
     self.configuration = configuration
@@ -40,7 +42,14 @@ struct ConnectCommand: Sendable {
       try await run.summarize(TunnelTotals())
       return .ok
     }
-    try announce(await link.services, run)
+    let services = await link.services
+    try announce(services, run)
+    let identity = configuration.identity.publicKey
+    await run.offerStatus {
+      await link.report
+    } header: { json in
+      StatusJSON.writeHeader(role: "connect", identity: identity, opened: services, to: &json)
+    }
     await run.showStatus { await link.statistics }
     Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
     var lost: TunnelError?
@@ -63,15 +72,14 @@ struct ConnectCommand: Sendable {
     for service in services {
       let address = service.address.description
       warnIfOpenProxy(service, run)
-      // `-` is no name, and keeps the columns for awk(1) and the like.
-      let name = service.name.isEmpty ? "-" : service.name
       if services.count > 1 || !service.name.isEmpty {
-        run.log.info("listening", .service(name), .address(address))
+        run.log.info(
+          "listening", .service(service.name.isEmpty ? "-" : service.name), .address(address))
       } else {
         run.log.info("listening", .address(address))
       }
       guard run.settings.isJSON else {
-        try StandardOutput.writeLine(services.count > 1 ? "\(name) \(address)" : address)
+        try StandardOutput.writeLine(Self.line(service, of: services.count))
         continue
       }
       var writer = JSONWriter()
@@ -94,6 +102,15 @@ struct ConnectCommand: Sendable {
       "proxy without a password", .address(address.description),
       .cause("everybody who reaches this address may use it"),
       .fix("ask for a password with --proxy-auth FILE, or listen on 127.0.0.1"))
+  }
+
+  /// What standard output says of one of so many services. The sharing side chose the name: it may
+  /// hold anything.
+  static func line(_ service: OpenedService, of count: Int) -> String {
+    // `-` is no name, and keeps the columns for awk(1) and the like.
+    let name = service.name.isEmpty ? "-" : service.name
+    let address = service.address.description
+    return TerminalText.escaped(count > 1 ? "\(name) \(address)" : address)
   }
 
   /// Takes the ticket from where the command line says.

@@ -23,14 +23,15 @@ struct PipeCommand: Sendable {
         listenAddress: try listen?.localAddress() ?? .any, capability: Ticket.makeCapability(),
         access: AccessRules(tickets: nil, allowed: nil), session: settings.session.tunnel)
       role = .waiting(configuration, ticketFile: ticketFile)
-    case .connecting(let source, let carriers):
+    case .connecting(let source, let dialling):
       let ticket = try ConnectCommand.readTicket(source)
       let identity = try settings.session.loadIdentity(console: console, global: global)
       role = .connecting(
         Link.Configuration(
           identity: identity, ticket: ticket,
           opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO, to: nil),
-          session: settings.session.tunnel, carriers: carriers.policy))
+          session: settings.session.tunnel, carriers: dialling.carriers.policy,
+          proxy: try dialling.proxy?.resolve(), retry: .never))
     }
   }
 
@@ -67,6 +68,12 @@ struct PipeCommand: Sendable {
     }
     defer { file?.remove() }
     if file == nil { announce(share.ticket.text, run) }
+    await run.offerStatus {
+      await share.report
+    } header: { json in
+      StatusJSON.writeHeader(
+        role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
+    }
     let ending = await ending(run)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await share.drain(within: LoopRun.drainGrace) }
@@ -83,6 +90,12 @@ struct PipeCommand: Sendable {
       if case .flowEnded(let report) = event { run?.note(.flowEnded(report)) }
     }
     guard let link else { return try run.conclude(nil, isConfirmed: false) }
+    await run.offerStatus {
+      await link.report
+    } header: { json in
+      StatusJSON.writeHeader(
+        role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
+    }
     let ending = await ending(run)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await link.drain(within: LoopRun.drainGrace) }

@@ -84,6 +84,31 @@ extension CarrierChoice {
     case .auto: .automatic
     case .udp: .only(.udp)
     case .tcp: .only(.tcp)
+    case .ws: .only(.webSocket)
+    }
+  }
+}
+
+extension ProxyChoice {
+  /// The same for the library, with its host looked up and its word on the command line hidden, for
+  /// it may hold a password. Blocks while it asks.
+  func resolve() throws(Failure) -> HTTPProxy? {
+    guard case .http(let place, let credentials) = url else { return nil }
+    if credentials != nil, let word { ProcessArguments.hide(word) }
+    return HTTPProxy(
+      addresses: try place.resolve(), credentials: credentials.map { SecretBytes(Array($0.utf8)) },
+      exceptions: exceptions)
+  }
+}
+
+extension RetryChoice? {
+  /// The same for the library.
+  var policy: RetryPolicy {
+    switch self {
+    case nil: .afterLoss
+    case .never: .never
+    case .forever: .always
+    case .times(let count): RetryPolicy(attemptsMax: count, includesFirst: true)
     }
   }
 }

@@ -51,6 +51,12 @@ struct ShareCommand: Sendable {
     defer { recording?.remove() }
     try announce(share, try ticket(of: share), run)
     for service in settings.services { await warnIfNothingListens(service, share, run) }
+    let (identity, services) = (share.ticket.identity, settings.services)
+    await run.offerStatus {
+      await share.report
+    } header: { json in
+      StatusJSON.writeHeader(role: "share", identity: identity, shared: services, to: &json)
+    }
     await run.showStatus { await share.statistics }
     if case .signal(let signal) = await run.nextWakeup() {
       run.log.info("stopping", .signal(signal), .cause("open flows may finish"))

@@ -8,6 +8,15 @@ enum Describe {
     "direct \(name(path.carrier)) \(path.remote)"
   }
 
+  /// Why it does not travel on a better carrier.
+  static func obstacle(_ obstacle: PathObstacle) -> String {
+    switch obstacle {
+    case .noAnswer: "no answer over udp"
+    case .resting(let time): "udp failed; it is tried again in \(Format.duration(time))"
+    case .proving: "udp answers again and is about to be used"
+    }
+  }
+
   /// Why it moved.
   static func reason(_ reason: SwitchReason) -> String {
     switch reason {
@@ -16,13 +25,53 @@ enum Describe {
     case .carrierClosed: "the old path was closed"
     case .better: "this path is better"
     case .peerMoved: "the peer moved"
+    case .requested: "it was asked to move"
     }
   }
 
-  private static func name(_ carrier: CarrierKind) -> String {
+  static func name(_ carrier: CarrierKind) -> String {
     switch carrier {
     case .udp: "udp"
     case .tcp: "tcp"
+    case .webSocket: "ws"
+    }
+  }
+
+  /// Why a proxy gave no connection and what to do.
+  static func problem(_ error: ProxyError) -> (cause: String, fix: String) {
+    switch error {
+    case .unreachable(let code):
+      (
+        "the proxy cannot be connected to: \(Failure.systemMessage(code))",
+        "check its host and port in --proxy or HTTPS_PROXY, or go without: --proxy none"
+      )
+    case .silent:
+      ("the proxy does not answer", "check that it is an HTTP proxy, and that it lets CONNECT pass")
+    case .closed:
+      (
+        "the proxy closed the connection instead of an answer",
+        "check that it is an HTTP proxy, and that it allows CONNECT to this peer"
+      )
+    case .malformed:
+      (
+        "what answers at the proxy's address is no HTTP proxy",
+        "check its host and port in --proxy or HTTPS_PROXY"
+      )
+    case .credentialsMissing:
+      (
+        "the proxy asks for a user and a password (407)",
+        "write them into its URL: --proxy http://USER:PASSWORD@HOST:PORT"
+      )
+    case .credentialsRefused:
+      (
+        "the proxy does not accept the user and password (407)",
+        "check them in --proxy or HTTPS_PROXY; special characters are written as percent codes"
+      )
+    case .refused(let status, let reason):
+      (
+        "the proxy does not connect to the peer: \(status) \(reason)",
+        "ask for the ports that it allows; a share that listens with --listen 443 looks like HTTPS"
+      )
     }
   }
 
@@ -125,8 +174,11 @@ extension Failure {
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(
         .unreachable, "no answer from the peer at \(list)",
-        fix: "check that `qtun share` is still running there, that UDP may pass, and that the "
-          + "ticket is its newest")
+        fix: "check that `qtun share` is still running there, that UDP or TCP may pass, and that "
+          + "the ticket is its newest")
+    case .proxy(let error):
+      let problem = Describe.problem(error)
+      self.init(.unreachable, problem.cause, fix: problem.fix)
     case .refused(let reason):
       self.init(
         .refused, "the peer does not let us in: \(reason)",
@@ -144,6 +196,10 @@ extension Failure {
       self.init(
         .unreachable, "the peer ended the session: \(reason)",
         fix: "start `qtun share` again and connect with its ticket")
+    case .lost(.statelessReset):
+      self.init(
+        .unreachable, "the session was lost: the sharing side was started again",
+        fix: "connect again; without --retry never, qtun does so by itself")
     case .lost(let reason):
       self.init(
         .unreachable, "the session was lost: \(reason)",

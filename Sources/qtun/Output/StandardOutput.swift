@@ -5,6 +5,18 @@ import Glibc
 /// Unlike the log, a result that cannot be written ends the run: a share whose ticket nobody
 /// received serves nobody.
 enum StandardOutput {
+  /// Writes one line unless its reader has left: one that has seen enough, as in `| head -1`, is
+  /// no failure. Not for what somebody has to receive, such as a ticket.
+  static func tell(_ text: String) throws(Failure) {
+    try tell(text, to: STDOUT_FILENO)
+  }
+
+  /// The same for any blocking descriptor.
+  static func tell(_ text: String, to descriptor: Int32) throws(Failure) {
+    let result = write(Array((text + "\n").utf8), to: descriptor)
+    if result != 0, result != EPIPE { throw failure(result) }
+  }
+
   /// Writes one line and its newline, whole.
   static func writeLine(_ text: String) throws(Failure) {
     try writeLine(text, to: STDOUT_FILENO)
@@ -12,12 +24,24 @@ enum StandardOutput {
 
   /// Writes one line to any blocking descriptor.
   static func writeLine(_ text: String, to descriptor: Int32) throws(Failure) {
-    try write(text + "\n", to: descriptor)
+    let result = write(Array((text + "\n").utf8), to: descriptor)
+    if result != 0 { throw failure(result) }
   }
 
-  /// Writes text as it is, whole.
-  static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) throws(Failure) {
-    let bytes = Array(text.utf8)
+  /// Writes text to standard output as it is, whole.
+  static func write(_ text: String) throws(Failure) {
+    let result = write(Array(text.utf8), to: STDOUT_FILENO)
+    if result != 0 { throw failure(result) }
+  }
+
+  private static func failure(_ code: Int32) -> Failure {
+    Failure(
+      .internalError, "cannot write to standard output: \(Failure.systemMessage(code))",
+      fix: "check where standard output goes: a closed pipe or a full disk takes nothing")
+  }
+
+  /// Writes everything; 0, or the `errno` that it failed with.
+  private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
     var offset = 0
     while offset < bytes.count {
       let written = bytes[offset...].withUnsafeBytes {
@@ -29,12 +53,9 @@ enum StandardOutput {
         _ = poll(&ready, 1, -1)
         continue
       }
-      guard written > 0 else {
-        throw Failure(
-          .internalError, "cannot write to standard output: \(Failure.systemMessage(errno))",
-          fix: "check where standard output goes: a closed pipe or a full disk takes nothing")
-      }
+      guard written > 0 else { return written == 0 ? EIO : errno }
       offset += written
     }
+    return 0
   }
 }

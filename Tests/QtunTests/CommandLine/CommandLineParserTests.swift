@@ -38,6 +38,24 @@ struct CommandLineParserTests {
 
   private struct WrongAction: Error {}
 
+  @Test("how often to dial again is a number or a word, and --no-reconnect is never")
+  func retry() throws {
+    let cases: [(String, RetryChoice?)] = [
+      ("", nil), ("--retry never", .never), ("--retry forever", .forever), ("--retry 3", .times(3)),
+      ("--retry 0", .never), ("--no-reconnect", .never), ("--no-reconnect --retry never", .never),
+    ]
+    for (options, expected) in cases {
+      guard case .connect(let connect) = try parse("connect qtun1abc \(options)").action else {
+        Issue.record("another command")
+        continue
+      }
+      #expect(connect.retry == expected, "\(options)")
+    }
+    for options in ["--retry 3 --no-reconnect", "--retry 1.5", "--retry often"] {
+      #expect(complaints("connect qtun1abc \(options)").count == 1, "\(options)")
+    }
+  }
+
   // MARK: share
 
   @Test("share takes a port and fills in the rest")
@@ -49,7 +67,7 @@ struct CommandLineParserTests {
     #expect(
       try parse("share 3000") == Invocation(settings: GlobalSettings(), action: .share(expected)))
     #expect(session.congestion == .cubic)
-    #expect(session.idleTimeout == .seconds(60))
+    #expect(session.idleTimeout == .seconds(8 * 3_600))
     #expect(session.udpTimeout == .seconds(60))
     #expect(session.keylogFile == nil)
   }
@@ -123,8 +141,10 @@ struct CommandLineParserTests {
     #expect(try role("pipe") == .waiting(listen: nil, ticketFile: nil))
     #expect(
       try role("pipe --listen 4433 --ticket-file t") == .waiting(listen: port, ticketFile: "t"))
-    #expect(try role("pipe qtun1abc") == .connecting(.argument("qtun1abc"), .auto))
-    #expect(try role("pipe - --carrier tcp") == .connecting(.standardInput, .tcp))
+    #expect(try role("pipe qtun1abc") == .connecting(.argument("qtun1abc"), DialSettings()))
+    #expect(
+      try role("pipe - --carrier tcp")
+        == .connecting(.standardInput, DialSettings(carriers: .tcp)))
     #expect(causes("pipe --carrier udp") == ["--carrier goes with a ticket only"])
     #expect(
       causes("pipe T --listen 1 --ticket-file t")
@@ -270,7 +290,10 @@ struct CommandLineParserTests {
     arguments: [
       ("shar 3000", "did you mean share?"), ("3000", "did you mean `qtun share 3000`?"),
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
-      ("bogus", "choose one of share, connect, pipe, relay, punch, ticket, keygen, version, help"),
+      (
+        "bogus",
+        "choose one of share, connect, pipe, relay, punch, status, ticket, keygen, version, help"
+      ),
     ])
   func notACommand(line: String, fix: String) {
     #expect(complaints(line).map(\.fix) == [fix])

@@ -56,6 +56,7 @@ struct HelpPageTests {
                                       rendezvous
           qtun punch [options]        open a hole between two NATs, as netpunch does and
                                       with it
+          qtun status                 tell how your tunnels are doing
           qtun ticket make [options]  make a ticket with limits for a share that runs
           qtun ticket show TICKET|- [options]
                                       tell what a ticket allows

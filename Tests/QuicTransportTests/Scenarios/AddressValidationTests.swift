@@ -83,13 +83,19 @@ struct AddressValidationTests {
       $0.server.handshakesMax = 300
       $0.transport { $0.handshakeTimeout = .seconds(20) }
     }
-    world.network.link(from: .serverHost, to: .clientHost).settings.isBlackhole = true
-    let flood = try (0..<256).map { _ in try world.dial() }
+    // Few from each source, since a source with many has to prove its address before.
+    var endpoints: [EndpointCore] = []
+    var flood: [ConnectionProbe] = []
+    for host in 0..<16 {
+      flood += try strangers(16, from: host, in: world, keeping: &endpoints)
+    }
     world.loop.run(for: .milliseconds(50))
     #expect(world.server.connectionCount == 256)
     var retries = 0
     world.network.onSend = { if isRetry($0) { retries += 1 } }
-    let more = try (0..<100).map { _ in try world.dial() }
+    for host in 16..<26 {
+      flood += try strangers(10, from: host, in: world, keeping: &endpoints)
+    }
     world.loop.run(for: .milliseconds(50))
     // Nobody answers the Retry, so nobody else got in.
     #expect(retries >= 100)
@@ -104,8 +110,29 @@ struct AddressValidationTests {
       expectedPeer: World.serverIdentity.publicKey, serverName: nil)
     probe.watch(try honest.connect(to: target, delegate: probe))
     world.wait(.seconds(2)) { probe.isReady }
-    world.wait(.seconds(30)) { (flood + more).allSatisfy(\.isClosed) }
+    world.wait(.seconds(30)) { flood.allSatisfy(\.isClosed) }
     world.wait(.seconds(30)) { world.server.connectionCount <= 1 }
+  }
+
+  /// Clients behind one address that the server's answers never reach.
+  private func strangers(
+    _ count: Int, from host: Int, in world: World, keeping endpoints: inout [EndpointCore]
+  ) throws -> [ConnectionProbe] {
+    var settings = World.settings(World.clientIdentity, acceptsConnections: false)
+    settings.transport.handshakeTimeout = .seconds(20)
+    let address = SocketAddress(ipv4: 0xcb00_7140 + UInt32(host), port: 0)
+    world.network.link(from: .serverHost, to: address).settings.isBlackhole = true
+    let endpoint = try EndpointCore(loop: world.loop, settings: settings)
+    endpoint.add(world.network.bind(address))
+    endpoints.append(endpoint)
+    let target = ConnectTarget(
+      address: world.serverSocket.localAddress,
+      expectedPeer: World.serverIdentity.publicKey, serverName: nil)
+    return try (0..<count).map { _ in
+      let probe = ConnectionProbe(loop: world.loop)
+      probe.watch(try endpoint.connect(to: target, delegate: probe))
+      return probe
+    }
   }
 
   @Test("a handshake that failed counts as unfinished until the server has forgotten it")

@@ -25,6 +25,22 @@ struct ECNTests {
     #expect(sent.suffix(sent.count / 2).allSatisfy { $0 == .capable0 })
   }
 
+  @Test("the packet that closes the connection is marked like the others")
+  func close() throws {
+    let world = try World { _ in }
+    let (client, server) = try world.connect()
+    try client.open().send(1_000_000, of: Pattern(seed: 1), finishing: true)
+    world.wait { server.opened.first?.sawEnd == true }
+    var marks: [ECN] = []
+    world.network.onSend = { datagram in
+      if datagram.from.with(port: 0) == .clientHost { marks.append(datagram.ecn) }
+    }
+    client.connection?.close(code: 0, reason: "")
+    world.wait { server.isClosed }
+    #expect(!marks.isEmpty)
+    #expect(marks.allSatisfy { $0 == .capable0 })
+  }
+
   @Test("marks from the network slow the sender down, without any loss")
   func congestion() throws {
     let plain = try marks { _ in }

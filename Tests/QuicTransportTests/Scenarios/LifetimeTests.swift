@@ -17,6 +17,35 @@ struct LifetimeTests {
     #expect(world.server.connectionCount == 0 && world.client.connectionCount == 0)
   }
 
+  @Test("a server that turns a client away before its first packet says nothing and lives")
+  func closedBeforeFirstPacket() throws {
+    let world = try World()
+    var turnedAway = 0
+    world.server.onIncoming = { connection in
+      turnedAway += 1
+      connection.close(code: 1, reason: "not you")
+    }
+    let client = try world.dial()
+    world.loop.run(for: .seconds(1))
+    #expect(turnedAway > 0 && world.server.connectionCount == 0)
+    #expect(!client.isReady && client.error == nil)
+  }
+
+  @Test("whom the endpoint does not admit costs nothing and hears nothing")
+  func notAdmitted() throws {
+    let world = try World()
+    var asked = 0
+    world.server.admits = { _ in
+      asked += 1
+      return asked > 2
+    }
+    let client = try world.dial()
+    world.loop.run(for: .milliseconds(500))
+    #expect(world.accepted.isEmpty && world.server.connectionCount == 0 && client.error == nil)
+    // Its next attempt may find room.
+    world.wait { client.isReady }
+  }
+
   @Test("the smaller of both sides' idle timeouts counts")
   func smallerIdleTimeout() throws {
     let world = try World {

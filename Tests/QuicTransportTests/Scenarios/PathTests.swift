@@ -80,7 +80,11 @@ struct PathTests {
     let world = try World { $0.link.mtu = link }
     let (client, server) = try world.connect()
     let pattern = Pattern(seed: 1)
-    server.onOpened = { $0.expect(pattern) }
+    // Both have a lot to send: a window that stays small has no room for large probes.
+    server.onOpened = { stream in
+      stream.expect(pattern)
+      stream.send(200_000, of: pattern, finishing: true)
+    }
     try client.open().send(200_000, of: pattern, finishing: true)
     world.loop.run(for: .seconds(25))
     #expect(client.connection?.statistics.pathMTU == expected)

@@ -78,6 +78,73 @@ struct PathManagerTests {
     #expect(world.errors.isEmpty)
   }
 
+  @Test(
+    "a TCP connection that falls silent is replaced within seconds, again and again",
+    arguments: [CarrierKind.tcp, .webSocket])
+  func silentConnection(kind: CarrierKind) throws {
+    let world = try Self.world(carriers: .only(kind))
+    try world.open()
+    let program = world.connect()
+    world.wait { world.targets.programs.count == 1 }
+    var expected: [UInt8] = []
+    for round in 0..<5 {
+      world.tcp.freezeAll()
+      let payload = Payload.bytes(100_000, seed: UInt64(round))
+      expected += payload
+      program.send(payload)
+      world.wait(.seconds(6)) { world.targets.programs[0].received.count == expected.count }
+    }
+    #expect(world.targets.programs[0].received == expected)
+    #expect(world.tcp.connections.count { !$0.isReleased } == 1)
+    #expect(world.errors.isEmpty)
+  }
+
+  @Test("a WebSocket carries a session as well, with large packets, and outlives its resets")
+  func webSocket() throws {
+    let world = try Self.world(carriers: .only(.webSocket))
+    try world.open()
+    #expect(Self.carrier(world) == .webSocket)
+    #expect(world.share.statistics.path?.carrier == .webSocket)
+    let payload = Payload.bytes(2_000_000, seed: 9)
+    let program = world.connect()
+    program.send(payload, finishing: true)
+    world.wait { (world.targets.programs.first?.received.count ?? 0) > 500_000 }
+    world.tcp.resetAll()
+    world.wait { world.targets.programs.first?.sawEnd == true }
+    #expect(Payload.difference(world.targets.programs[0].received, payload) == nil)
+    #expect(Self.carrier(world) == .webSocket)
+    #expect(world.errors.isEmpty)
+  }
+
+  @Test("where TCP does not come up, a session opens over one, and moves to one when UDP stops")
+  func afterTCP() throws {
+    for isBlockedFromStart in [true, false] {
+      let world = try Self.world()
+      // TCP is dialled first each time.
+      world.tcp.refusalsLeft = 1
+      if isBlockedFromStart { world.cutNetwork() }
+      try world.open()
+      if !isBlockedFromStart { world.cutNetwork() }
+      world.wait(.seconds(12)) { Self.carrier(world) == .webSocket }
+      let program = world.connect()
+      program.send([1, 2, 3], finishing: true)
+      world.wait { world.targets.programs.first?.received == [1, 2, 3] }
+      world.mendNetwork()
+      world.wait(.seconds(30)) { Self.carrier(world) == .udp }
+      #expect(world.errors.isEmpty)
+    }
+  }
+
+  @Test("a WebSocket is not even tried where TCP comes up")
+  func prefersTCP() throws {
+    let world = try Self.world()
+    try world.open()
+    world.cutNetwork()
+    world.wait(.seconds(5)) { Self.carrier(world) == .tcp }
+    world.loop.run(for: .seconds(20))
+    #expect(world.tcp.connections.count == 1)
+  }
+
   @Test("an idle session stays where it is")
   func idle() throws {
     let world = try Self.world()
@@ -106,6 +173,23 @@ struct PathManagerTests {
     program.finish()
     world.wait { world.targets.programs[0].sawEnd }
     #expect(Payload.difference(world.targets.programs[0].received, expected) == nil)
+    #expect(world.errors.isEmpty)
+  }
+
+  @Test("a carrier that breaks while something is sent on it does no harm")
+  func breaksUnderSend() throws {
+    let world = try Self.world(carriers: .only(.tcp))
+    try world.open()
+    for _ in 0..<20 {
+      world.loop.run(for: .seconds(2))
+      world.tcp.resetAll()
+      world.share.lookAgain()
+      world.link.lookAgain()
+    }
+    world.targets.onAccept = { $0.echoes = true }
+    let program = world.connect()
+    program.send([7])
+    world.wait { program.received == [7] }
     #expect(world.errors.isEmpty)
   }
 

@@ -35,8 +35,20 @@ struct PathMessageTests {
     bytes.withUnsafeBytes { #expect(PathMessage($0, key: key) == nil) }
     let own = message.encoded(key: key)
     Array(own.dropLast()).withUnsafeBytes { #expect(PathMessage($0, key: key) == nil) }
-    (own + [0]).withUnsafeBytes { #expect(PathMessage($0, key: key) == nil) }
+    var answer = message
+    answer.type = .probeAnswer
+    (answer.encoded(key: key) + [0]).withUnsafeBytes { #expect(PathMessage($0, key: key) == nil) }
     [UInt8]().withUnsafeBytes { #expect(PathMessage.session(of: $0) == nil) }
+  }
+
+  @Test("a probe may be as large as a packet")
+  func padding() {
+    var probe = message
+    probe.type = .probe
+    let bytes = probe.encoded(key: key, size: 1_200)
+    #expect(bytes.count == 1_200)
+    bytes.withUnsafeBytes { #expect(PathMessage($0, key: key) == probe) }
+    #expect(probe.encoded(key: key, size: 1).count == PathMessage.byteCount)
   }
 
   @Test("both sides derive the same session and mirrored keys")

@@ -51,6 +51,104 @@ struct ShareCoreTests {
     #expect(clients.dropFirst().allSatisfy { $0.error == nil })
   }
 
+  @Test("strangers behind one address cannot take the places of others")
+  func strangersOfOneSource() throws {
+    let world = try TunnelWorld()
+    func dial(_ number: Int, from host: SocketAddress) throws -> RawPeer {
+      let peer = try RawPeer(
+        loop: world.loop, socket: world.network.bind(host), identity: .fixture(UInt8(number)),
+        acceptsConnections: false)
+      try peer.dial(TunnelWorld.shareAddress, expecting: TunnelWorld.shareIdentity)
+      return peer
+    }
+    // None of them says HELLO.
+    let strangers = try (0..<80).map { try dial(10 + $0, from: .otherHost) }
+    world.loop.run(for: .seconds(1))
+    #expect(strangers.count { $0.isReady } == 64)
+    #expect(strangers.allSatisfy { $0.error == nil })
+    try world.open()
+    // Their places are free again when they are gone.
+    world.loop.run(for: .seconds(25))
+    #expect(strangers.allSatisfy { $0.error != nil })
+    let late = try dial(9, from: .otherHost)
+    late.onReady = { $0.greet() }
+    world.wait { world.shareJournal.opened == 2 }
+    #expect(late.error == nil)
+  }
+
+  @Test("a source with many unfinished handshakes has to prove its address first")
+  func retryForOneSource() throws {
+    let world = try TunnelWorld()
+    let host = SocketAddress("203.0.113.9", port: 0)!
+    // What a forger of addresses gets: the answers go to somebody else.
+    world.network.link(from: .serverHost, to: host).settings.isBlackhole = true
+    let forged = try (0..<100).map { number in
+      let peer = try RawPeer(
+        loop: world.loop, socket: world.network.bind(host), identity: .fixture(UInt8(100 + number)),
+        acceptsConnections: false)
+      try peer.dial(TunnelWorld.shareAddress, expecting: TunnelWorld.shareIdentity)
+      return peer
+    }
+    world.loop.run(for: .seconds(1))
+    #expect(world.shareEndpoint.connectionCount == 16)
+    #expect(forged.allSatisfy { !$0.isReady })
+  }
+
+  @Test("TCP connections of strangers are few for each source and end by themselves")
+  func strangersOverTCP() throws {
+    let world = try TunnelWorld { $0.tcpPasses = true }
+    var programs: [LocalProgram] = []
+    func arrive(from remote: SocketAddress) {
+      let (near, far) = SimStreamSocket.pair(
+        loop: world.loop, capacity: 65_536, latency: .milliseconds(1))
+      programs.append(LocalProgram(far))
+      world.share.carriers.accept(near, from: remote, at: .serverHost)
+    }
+    for port in 0..<50 { arrive(from: SocketAddress.otherHost.with(port: UInt16(port))) }
+    world.loop.run(for: .milliseconds(100))
+    #expect(programs.count { $0.isOver } == 50 - StrangerGate.perSourceMax)
+    arrive(from: .clientHost)
+    world.loop.run(for: .milliseconds(100))
+    #expect(programs.last?.isOver == false)
+    world.loop.run(for: .seconds(11))
+    #expect(programs.allSatisfy { $0.isOver })
+  }
+
+  @Test("a carrier whose session has ended is closed, also when its peer keeps it open")
+  func abandonedCarrier() throws {
+    let world = try TunnelWorld {
+      $0.tcpPasses = true
+      $0.carriers = .only(.tcp)
+    }
+    try world.open()
+    let carrier = try #require(world.tcp.connections.first)
+    world.loop.run(for: .seconds(30))
+    #expect(!carrier.isReleased && world.errors.isEmpty)
+    // The link's QUIC goes away and its TCP connection does not.
+    world.link.openSession?.close(code: TunnelCode.done, reason: "")
+    world.loop.run(for: .seconds(30))
+    #expect(carrier.isReleased)
+  }
+
+  @Test("a crowd of strangers that say nothing is turned away, and does no harm")
+  func crowd() throws {
+    let world = try TunnelWorld()
+    try world.open()
+    let crowd = try (0..<400).map { number in
+      let stranger = try RawPeer(
+        loop: world.loop, socket: world.network.bind(.otherHost),
+        identity: .fixture(UInt8(10 + number % 200)), acceptsConnections: false)
+      try stranger.dial(TunnelWorld.shareAddress, expecting: TunnelWorld.shareIdentity)
+      return stranger
+    }
+    world.targets.onAccept = { $0.echoes = true }
+    let program = world.connect()
+    program.send([1])
+    world.wait(.seconds(1)) { program.received == [1] }
+    world.wait(.seconds(30)) { crowd.allSatisfy { $0.error != nil } }
+    world.wait(.seconds(10)) { world.shareEndpoint.connectionCount == 1 }
+  }
+
   @Test("draining lets open flows finish, says goodbye, and completes once")
   func drain() throws {
     let world = try TunnelWorld()

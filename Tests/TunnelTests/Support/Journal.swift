@@ -27,6 +27,15 @@ final class Journal {
   var ends: [QuicError] {
     events.compactMap { if case .sessionEnded(_, _, let error) = $0 { error } else { nil } }
   }
+  var silences: [Duration] {
+    events.compactMap { if case .sessionSilent(_, let time) = $0 { time } else { nil } }
+  }
+  var returns: [Duration] {
+    events.compactMap { if case .sessionReturned(_, let time) = $0 { time } else { nil } }
+  }
+  var retries: [Int] {
+    events.compactMap { if case .retrying(let attempt, _, _) = $0 { attempt } else { nil } }
+  }
   var goodbyes: [String] {
     events.compactMap { if case .peerDraining(let reason) = $0 { reason } else { nil } }
   }

@@ -46,7 +46,8 @@ final class MeetingWorld {
       endpoint.add(socket)
       registry = PathRegistry(endpoint: endpoint)
       dialer = try CarrierDialer(
-        endpoint: endpoint, registry: registry, loop: network.loop, connect: connect)
+        endpoint: endpoint, registry: registry, loop: network.loop, proxy: nil,
+        connect: connect)
     }
 
     var punched: [(path: PunchedPath, mode: PunchMode)] {
@@ -145,7 +146,9 @@ final class MeetingWorld {
     if let grant = options.grant { ticket = ticket.restricted(to: grant) }
     let core = LinkCore(
       endpoint: link.endpoint, registry: link.registry, dialer: link.dialer, loop: loop,
-      ticket: ticket, policy: .automatic, udpTimeout: .seconds(60), onEvent: link.journal.note,
+      ticket: ticket, policy: .automatic,
+      retry: RetryPolicy.never, udpTimeout: .seconds(60), random: { 0.5 },
+      onEvent: link.journal.note,
       opened: { [weak self] in self?.openedAt = self?.loop.now },
       over: { [weak self] in self?.errors.append($0) })
     let (meeting, clients) = meet(

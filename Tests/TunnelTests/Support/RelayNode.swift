@@ -47,6 +47,9 @@ final class RelayNode {
   let peer: RawPeer
   let identity: Identity
   private let loop: SimLoop
+  private let registry: PathRegistry
+  /// Answers the relay's questions about the path.
+  private var paths: PathManager?
 
   init(network: SimNetwork, host: SocketAddress, identity: Identity) throws {
     loop = network.loop
@@ -54,16 +57,27 @@ final class RelayNode {
     peer = try RawPeer(
       loop: loop, socket: network.bind(host), identity: identity, acceptsConnections: false
     ) { $0.applicationProtocols = [RelayCore.applicationProtocol] }
+    registry = PathRegistry(endpoint: peer.endpoint)
   }
 
   /// Dials and greets.
   func connect(to relay: SimRelay) throws {
-    peer.onReady = { peer in
+    peer.onReady = { [weak self] peer in
+      self?.answerProbes()
       let hello = RelayMessage.hello(.init(version: 1, capabilities: 0))
       _ = try? peer.open(sending: hello.encoded)
     }
     try peer.dial(relay.socket.localAddress, expecting: SimRelay.identity)
     _ = loop.run(for: .seconds(5)) { !heard.isEmpty || peer.error != nil }
+  }
+
+  private func answerProbes() {
+    guard let connection = peer.connection, let keys = PathKeys(of: connection) else { return }
+    let paths = PathManager(
+      connection: connection, path: connection.currentPath, kind: .udp, keys: keys,
+      endpoint: peer.endpoint, loop: loop)
+    registry.add(paths)
+    self.paths = paths
   }
 
   func say(_ messages: RelayMessage...) {

@@ -8,8 +8,12 @@ import Simulation
 final class SimTCP {
   /// Whether connects succeed; otherwise they are refused after a round trip.
   var passes: Bool
+  /// The next so many are refused all the same, as by a box that lets only some kinds pass.
+  var refusalsLeft = 0
   /// The link's end of each connection, in order.
   private(set) var connections: [SimStreamSocket] = []
+  /// What was dialled, in order.
+  private(set) var dialled: [SocketAddress] = []
 
   private let loop: SimLoop
   private weak var listener: CarrierListener?
@@ -22,7 +26,10 @@ final class SimTCP {
   }
 
   func connect(_ address: SocketAddress) throws(RuntimeError) -> any StreamSocket {
-    guard passes else {
+    dialled.append(address)
+    let isRefused = refusalsLeft > 0
+    if isRefused { refusalsLeft -= 1 }
+    guard passes, !isRefused else {
       return SimStreamSocket.failing(loop: loop, code: ECONNREFUSED, latency: Self.latency)
     }
     let (near, far) = SimStreamSocket.connecting(
@@ -32,6 +39,11 @@ final class SimTCP {
       listener?.accept(far, from: .clientHost, at: .serverHost)
     }
     return near
+  }
+
+  /// Every connection falls silent, as when a NAT forgets it.
+  func freezeAll() {
+    for connection in connections where !connection.isReleased { connection.freeze() }
   }
 
   /// Every connection is reset, as by a middlebox that forgot it.

@@ -23,9 +23,9 @@ final class TunnelWorld {
   /// What the sharing side's resolver knows.
   let names: SimNames
   let datagramTargets: SimDatagramTargets
-  let share: ShareCore
+  private(set) var share: ShareCore
   let link: LinkCore
-  let shareEndpoint: EndpointCore
+  private(set) var shareEndpoint: EndpointCore
   let linkEndpoint: EndpointCore
   private let linkSocket: SimSocket
   let shareJournal = Journal()
@@ -57,8 +57,11 @@ final class TunnelWorld {
     var capacity = 65_536
     var carriers = CarrierPolicy.automatic
     var udpTimeout = Duration.seconds(60)
+    var retry = RetryPolicy.never
     /// Whether TCP reaches the share; where it does not, it is refused.
     var tcpPasses = false
+    /// What the link's TCP goes through.
+    var proxy: HTTPProxy?
   }
 
   private final class Outcome {
@@ -68,6 +71,8 @@ final class TunnelWorld {
 
   init(_ configure: (inout Options) -> Void = { _ in }) throws {
     var options = Options()
+    // The same after a restart, as `Endpoint` makes it.
+    options.shareSettings.resetKey = SecretBytes([UInt8](repeating: 7, count: 32))
     configure(&options)
     self.options = options
     network = SimNetwork(loop: loop, seed: options.seed, defaults: options.network)
@@ -100,10 +105,12 @@ final class TunnelWorld {
     let tcp = SimTCP(loop: loop, passes: options.tcpPasses, listener: carriers)
     self.tcp = tcp
     let dialer = try CarrierDialer(
-      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, connect: tcp.connect)
+      endpoint: linkEndpoint, registry: linkRegistry, loop: loop, proxy: options.proxy,
+      connect: tcp.connect)
     link = LinkCore(
       endpoint: linkEndpoint, registry: linkRegistry, dialer: dialer, loop: loop, ticket: ticket,
-      policy: options.carriers, udpTimeout: options.udpTimeout, onEvent: linkJournal.note,
+      policy: options.carriers, retry: options.retry, udpTimeout: options.udpTimeout,
+      random: { 0.5 }, onEvent: linkJournal.note,
       opened: { [outcome] in outcome.openedCount += 1 },
       over: { [outcome] in outcome.errors.append($0) })
   }
@@ -144,6 +151,24 @@ final class TunnelWorld {
   ) {
     let holds = loop.run(for: duration, until: condition)
     #expect(holds, "still waiting after \(duration)", sourceLocation: sourceLocation)
+  }
+
+  /// The sharing process dies without a word, and another one takes its place.
+  func restartShare() throws {
+    shareEndpoint.shutDown()
+    shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
+    shareEndpoint.add(network.bind(Self.shareAddress))
+    let registry = PathRegistry(endpoint: shareEndpoint)
+    let carriers = try CarrierListener(
+      endpoint: shareEndpoint, registry: registry, serverName: "localhost", loop: loop)
+    share = try ShareCore(
+      endpoint: shareEndpoint, registry: registry, carriers: carriers, loop: loop,
+      gate: Gate(
+        root: Self.capability, rules: options.access,
+        wallClock: { [loop] in Self.startTime + UInt64(loop.elapsed.components.seconds) }),
+      services: options.services, udpTimeout: options.udpTimeout, connect: targets.connect,
+      connectDatagrams: datagramTargets.connect, finder: names.finder,
+      onEvent: shareJournal.note)
   }
 
   /// No datagram reaches the other side any more.

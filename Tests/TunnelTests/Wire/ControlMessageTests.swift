@@ -24,6 +24,7 @@ struct ControlMessageTests {
     .goodbye(ControlMessage.Goodbye(reason: "")),
     .goodbye(ControlMessage.Goodbye(reason: "bis später")),
     .finished,
+    .lost(SessionID(number: 0x0102_0304_0506_0708)),
     .unknown(type: 77),
   ]
 

@@ -100,13 +100,15 @@ extension FuzzTarget {
   private static func datagrams(
     in stream: [UInt8], step: Int, hasPreface: Bool
   ) -> (datagrams: [[UInt8]], isRight: Bool) {
-    var decoder = FrameDecoder(expectsPreface: hasPreface)
+    var decoder = hasPreface ? CarrierDecoder() : CarrierDecoder(key: nil)
     var found: [[UInt8]] = []
     for start in stride(from: 0, to: stream.count, by: step) {
-      let isRight = stream[start..<min(start + step, stream.count)].withUnsafeBytes {
-        decoder.decode($0) { found.append(Array($0)) }
+      let verdict = stream[start..<min(start + step, stream.count)].withUnsafeBytes { piece in
+        decoder.decode(piece) { event in
+          if case .datagram(let datagram) = event { found.append(Array(datagram)) }
+        }
       }
-      if !isRight { return (found, false) }
+      if verdict != .goOn { return (found, false) }
     }
     return (found, true)
   }

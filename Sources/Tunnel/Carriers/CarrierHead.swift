@@ -1,0 +1,115 @@
+/// The head of an HTTP/1.1 message (RFC 9112 §2.1): the start line and the fields, without a body.
+///
+/// Requests and answers alike, read as leniently as RFC 9112 §2.2 asks for, since nobody behind us reads
+/// them again; what local programs send to others is `HTTPHead`'s, which is strict.
+struct CarrierHead: Equatable {
+  /// `GET /qtun HTTP/1.1` or `HTTP/1.1 101 Switching Protocols`
+  let startLine: String
+  private let fields: [Field]
+
+  private struct Field: Equatable {
+    /// In lower case.
+    let name: String
+    let value: String
+  }
+
+  /// The parts of the start line; the last one takes the rest of the line.
+  var startParts: [Substring] {
+    startLine.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+  }
+
+  /// The status of a response; nil where the start line is no status line (RFC 9112 §4).
+  var status: Int? {
+    let parts = startParts
+    guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), parts[1].utf8.count == 3,
+      parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) })
+    else { return nil }
+    return Int(parts[1])
+  }
+
+  /// The values of every field of that name, which is in lower case.
+  func values(_ name: String) -> [String] {
+    fields.filter { $0.name == name }.map(\.value)
+  }
+
+  /// The value of a field that must stand there once.
+  func only(_ name: String) -> String? {
+    let values = values(name)
+    return values.count == 1 ? values[0] : nil
+  }
+
+  /// Whether a field that is a list (RFC 9110 §5.6.1) has this member, in whatever case.
+  func lists(_ member: String, in name: String) -> Bool {
+    values(name).contains { value in
+      value.split(separator: ",").contains { Self.trim($0).lowercased() == member }
+    }
+  }
+
+  /// Reads the lines between the first byte and the empty line; nil where one is no field.
+  init?(_ bytes: [UInt8]) {
+    var lines = bytes.split(separator: UInt8(ascii: "\n")).map { line in
+      String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
+    }[...]
+    guard let start = lines.popFirst() else { return nil }
+    var fields: [Field] = []
+    for line in lines where !line.isEmpty {
+      // RFC 9112 §5.1: no white space before the colon; §5.2: no folded lines.
+      guard let colon = line.firstIndex(of: ":"), colon != line.startIndex,
+        !line[..<colon].contains(where: \.isWhitespace)
+      else { return nil }
+      fields.append(
+        Field(
+          name: line[..<colon].lowercased(),
+          value: String(Self.trim(line[line.index(after: colon)...]))))
+    }
+    startLine = start
+    self.fields = fields
+  }
+
+  private static func trim(_ text: Substring) -> Substring {
+    var text = text
+    while text.first == " " || text.first == "\t" { text.removeFirst() }
+    while text.last == " " || text.last == "\t" { text.removeLast() }
+    return text
+  }
+}
+
+/// Finds the head of an HTTP message in a byte stream that comes in pieces, and no more than that.
+struct CarrierHeadReader {
+  private var bytes: [UInt8] = []
+  /// How many bytes stand in the last line so far, but for a carriage return.
+  private var lineCount = 0
+
+  /// What a piece of the stream brought.
+  enum Outcome: Equatable {
+    case needsMore
+    /// The head is whole; it ended after this many bytes of the piece.
+    case head(CarrierHead, count: Int)
+    case malformed
+    case oversized
+  }
+
+  /// Takes the next piece of the stream.
+  mutating func read(_ piece: UnsafeRawBufferPointer) -> Outcome {
+    for (index, byte) in piece.enumerated() {
+      guard bytes.count < Self.bytesMax else { return .oversized }
+      bytes.append(byte)
+      switch byte {
+      case UInt8(ascii: "\n"):
+        // RFC 9112 §2.2: a single LF may end a line too.
+        guard lineCount == 0 else {
+          lineCount = 0
+          continue
+        }
+        return CarrierHead(bytes).map { .head($0, count: index + 1) } ?? .malformed
+      case UInt8(ascii: "\r"): break
+      case 0: return .malformed
+      default: lineCount += 1
+      }
+    }
+    return .needsMore
+  }
+
+  /// Far above what an upgrade or a proxy's answer takes.
+  static let bytesMax = 8_192
+}

@@ -1,0 +1,1 @@
+"""quic-interop-runner's cases without containers: namespaces, a bad link, and packets as judges."""

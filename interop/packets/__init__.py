@@ -1,0 +1,1 @@
+"""What was on the wire: captures of a link's ends, decrypted with the secrets that both sides logged."""
