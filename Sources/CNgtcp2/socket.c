@@ -343,6 +343,15 @@ static size_t write_control(struct msghdr *message, bool is_ipv4, const qtun_tra
     used += CMSG_SPACE(sizeof value);
     c = (struct cmsghdr *)((uint8_t *)message->msg_control + used);
   }
+  if (transmit->hop_limit) {
+    int value = transmit->hop_limit;
+    c->cmsg_level = to_ipv4 ? IPPROTO_IP : IPPROTO_IPV6;
+    c->cmsg_type = to_ipv4 ? IP_TTL : IPV6_HOPLIMIT;
+    c->cmsg_len = CMSG_LEN(sizeof value);
+    memcpy(CMSG_DATA(c), &value, sizeof value);
+    used += CMSG_SPACE(sizeof value);
+    c = (struct cmsghdr *)((uint8_t *)message->msg_control + used);
+  }
   if (transmit->segment_size < transmit->length) {
     uint16_t value = (uint16_t)transmit->segment_size;
     c->cmsg_level = IPPROTO_UDP;
@@ -380,7 +389,7 @@ int qtun_udp_send(int fd, bool is_ipv4, const qtun_transmit *transmits, unsigned
   struct sockaddr_storage names[QTUN_BATCH];
   union {
     struct cmsghdr align;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int))];
   } controls[QTUN_BATCH];
   if (count > QTUN_BATCH) {
     count = QTUN_BATCH;

@@ -39,6 +39,8 @@ public actor Link {
     public var carriers: CarrierPolicy
     /// What programs must show to the proxies that are opened; nil lets all of this machine in.
     public var proxyCredentials: ProxyCredentials?
+    /// STUN servers to ask besides the ticket's rendezvous: further vantage points.
+    public var stunServers: [SocketAddress] = []
     /// What carriers over TCP go through, if anything.
     public var proxy: HTTPProxy?
     /// When to dial again.
@@ -228,7 +230,7 @@ public actor Link {
     func open(
       _ configuration: Configuration, onEvent: @escaping @Sendable (TunnelEvent) -> Void
     ) throws(TunnelError) -> Link {
-      let (endpoint, _) = try Endpoint.open(
+      let (endpoint, socket) = try Endpoint.open(
         loop: loop, identity: configuration.identity, settings: configuration.session,
         binding: .any, acceptsConnections: false)
       let outcome = Outcome()
@@ -241,6 +243,22 @@ public actor Link {
         udpTimeout: configuration.session.udpTimeout, random: { Double.random(in: 0...1) },
         onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
+      let ticket = configuration.ticket
+      if !ticket.rendezvous.isEmpty {
+        // Its own: a session that moves closes the carriers that it has no use for.
+        let meetingDialer = try Endpoint.dialer(
+          endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
+        let (meeting, clients) = MeetingCore.open(
+          identity: configuration.identity.publicKey,
+          role: .dialling(
+            peer: ticket.identity, capability: ticket.capability,
+            grant: ticket.grant?.bytes ?? []),
+          rendezvous: ticket.rendezvous, stunServers: configuration.stunServers,
+          endpoint: endpoint, socket: socket, registry: registry, dialer: meetingDialer,
+          policy: configuration.carriers, loop: loop, onEvent: { onEvent(.meeting($0)) })
+        core.meeting = LinkMeeting(
+          meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
+      }
       let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in core?.lookAgain() }
       return Link(loop: loop, endpoint: endpoint, core: core, watcher: watcher, outcome: outcome)
     }

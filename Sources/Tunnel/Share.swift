@@ -18,6 +18,7 @@ public actor Share {
   /// The same port as `localAddress`, for peers that UDP does not reach.
   private let listener: TCPListener
   private let core: ShareCore
+  private let meeting: MeetingCore?
   /// Nil where a sandbox allows none: changes are then noticed by probes.
   private let watcher: SystemWatcher?
 
@@ -45,6 +46,12 @@ public actor Share {
     public var listenRules: ListenRules?
     /// How sessions behave.
     public var session: SessionSettings
+    /// Who brings peers to us where they cannot reach us; tickets name them.
+    public var rendezvous: [RendezvousAddress] = []
+    /// STUN servers to ask besides: further vantage points.
+    public var stunServers: [SocketAddress] = []
+    /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
+    public var hidesAddresses = false
 
     /// A free port of every address and a ticket of its own, so that a new start takes a new ticket.
     /// Change what should be different.
@@ -112,13 +119,15 @@ public actor Share {
     listener.close()
     watcher?.close()
     core.close()
+    meeting?.close()
   }
 
   private init(
     loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, listener: TCPListener,
-    core: ShareCore, watcher: SystemWatcher?
+    core: ShareCore, watcher: SystemWatcher?, meeting: MeetingCore?
   ) {
     self.watcher = watcher
+    self.meeting = meeting
     self.loop = loop
     self.listener = listener
     self.ticket = ticket
@@ -149,10 +158,11 @@ public actor Share {
       let candidates = HostCandidates.gather(
         addresses: NetworkInterfaces.addresses(), socket: socket.localAddress,
         hasIPv6: !socket.localAddress.isIPv4, count: Ticket.addressesMax)
-      let ticket = Ticket(
+      var ticket = Ticket(
         identity: identity.publicKey, capability: configuration.capability,
         port: configuration.services[0].suggestedPort,
-        addresses: candidates.map(\.address))
+        addresses: configuration.hidesAddresses ? [] : candidates.map(\.address))
+      ticket.rendezvous = configuration.rendezvous
       let loop = self.loop
       nonisolated(unsafe) let listener = bound.listener
       var streamsAreTaken = false
@@ -181,9 +191,28 @@ public actor Share {
       nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in
         core?.lookAgain()
       }
+      nonisolated(unsafe) let meeting = try openMeeting(
+        configuration, bound: bound, gate: gate, onEvent: onEvent)
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
-        core: core, watcher: watcher)
+        core: core, watcher: watcher, meeting: meeting)
+    }
+
+    private func openMeeting(
+      _ configuration: Configuration, bound: Bound, gate: Gate,
+      onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    ) throws(TunnelError) -> MeetingCore? {
+      guard !configuration.rendezvous.isEmpty else { return nil }
+      let dialer = try Endpoint.dialer(
+        endpoint: bound.endpoint, registry: bound.registry, loop: loop, proxy: nil)
+      let (meeting, clients) = MeetingCore.open(
+        identity: configuration.identity.publicKey,
+        role: .sharing(capability: { [weak gate] in gate?.capability(ofGrant: $0) }),
+        rendezvous: configuration.rendezvous, stunServers: configuration.stunServers,
+        endpoint: bound.endpoint, socket: bound.socket, registry: bound.registry,
+        dialer: dialer, policy: .automatic, loop: loop, onEvent: { onEvent(.meeting($0)) })
+      meeting.start(clients)
+      return meeting
     }
 
     private static func finder(loop: EpollLoop) -> TargetFinder {

@@ -4,12 +4,13 @@ public import QuicTransport
 ///
 /// Printed as `qtun1` and base32 of:
 ///
-///     flags (1 byte): 1 if there is a grant, else 0
+///     flags (1 byte): 1 if there is a grant, 2 if there are rendezvous
 ///     identity (32 bytes)
 ///     capability (16 bytes)
 ///     port of the first service, or 0 (2 bytes)
 ///     addresses: count (1 byte), each: family 4 or 6, 4 or 16 bytes, port (2 bytes)
 ///     grant, if there is one: length (varint), bytes
+///     rendezvous, if there are any: count (1 byte), each: key (32 bytes), addresses as above
 ///     checksum: the first 4 bytes of SHA-256 over all of the above
 ///
 /// Whoever holds a ticket may connect, within its grant if it has one, so it is as secret as a
@@ -23,6 +24,8 @@ public struct Ticket: Sendable {
   public var port: UInt16
   /// Where the node may be reached, best first, `addressesMax` at most.
   public var addresses: [SocketAddress]
+  /// Who brings us together where no address can be reached; `RendezvousAddress.countMax` at most.
+  public var rendezvous: [RendezvousAddress] = []
   /// What a restricted ticket is limited to; `capability` is worth nothing without exactly this.
   public let grant: Grant?
 
@@ -43,6 +46,7 @@ public struct Ticket: Sendable {
     self.capability = capability
     port = ticket.port
     addresses = ticket.addresses
+    rendezvous = ticket.rendezvous
     self.grant = grant
   }
 
@@ -61,6 +65,7 @@ public struct Ticket: Sendable {
   static let prefix = "qtun1"
   private static let checksumCount = 4
   private static let grantFlag: UInt8 = 1
+  private static let rendezvousFlag: UInt8 = 2
 
   /// A fresh random capability of 128 bits.
   public static func makeCapability() -> SecretBytes {
@@ -78,24 +83,16 @@ public struct Ticket: Sendable {
   /// The ticket as text.
   public var text: String {
     var writer = WireWriter()
-    writer.byte(grant == nil ? 0 : Self.grantFlag)
+    let rendezvous = rendezvous.prefix(RendezvousAddress.countMax)
+    writer.byte(
+      (grant == nil ? 0 : Self.grantFlag) | (rendezvous.isEmpty ? 0 : Self.rendezvousFlag))
     writer.raw(identity.bytes)
     capability.withBytes { writer.raw($0) }
     writer.uint16(port)
     writer.byte(UInt8(addresses.count))
-    for address in addresses {
-      if let ipv4 = address.ipv4 {
-        writer.byte(4)
-        writer.uint16(UInt16(ipv4 >> 16))
-        writer.uint16(UInt16(truncatingIfNeeded: ipv4))
-      } else {
-        writer.byte(6)
-        writer.uint64(address.high)
-        writer.uint64(address.low)
-      }
-      writer.uint16(address.port)
-    }
+    for address in addresses { writer.address(address) }
     if let grant { writer.prefixed(grant.bytes) }
+    if !rendezvous.isEmpty { writer.rendezvous(Array(rendezvous)) }
     writer.raw(Crypto.sha256(writer.bytes).prefix(Self.checksumCount))
     return Self.prefix + Base32.encode(writer.bytes)
   }
@@ -124,14 +121,14 @@ public struct Ticket: Sendable {
   private init(content: [UInt8]) throws(TicketError) {
     var reader = WireReader(content)
     guard let flags = reader.byte() else { throw .truncated }
-    guard flags & ~Self.grantFlag == 0 else { throw .newer }
+    guard flags & ~(Self.grantFlag | Self.rendezvousFlag) == 0 else { throw .newer }
     guard let key = reader.raw(PublicKey.byteCount), let identity = PublicKey(key),
       let capability = reader.raw(Self.capabilityCount), let port = reader.uint16(),
       let count = reader.byte(), count <= Self.addressesMax
     else { throw .mistyped }
     var addresses: [SocketAddress] = []
     for _ in 0..<count {
-      guard let address = Self.readAddress(&reader) else { throw .mistyped }
+      guard let address = reader.address() else { throw .mistyped }
       addresses.append(address)
     }
     var grant: Grant?
@@ -141,24 +138,16 @@ public struct Ticket: Sendable {
       }
       grant = read
     }
+    var rendezvous: [RendezvousAddress] = []
+    if flags & Self.rendezvousFlag != 0 {
+      guard let read = reader.rendezvous() else { throw .mistyped }
+      rendezvous = read
+    }
     guard reader.count == 0 else { throw .newer }
     self.init(
       identity: identity, capability: SecretBytes(capability), port: port, addresses: addresses)
+    self.rendezvous = rendezvous
     if let grant { self = Ticket(self, capability: self.capability, grant: grant) }
-  }
-
-  private static func readAddress(_ reader: inout WireReader) -> SocketAddress? {
-    switch reader.byte() {
-    case 4:
-      guard let upper = reader.uint16(), let lower = reader.uint16(), let port = reader.uint16()
-      else { return nil }
-      return SocketAddress(ipv4: UInt32(upper) << 16 | UInt32(lower), port: port)
-    case 6:
-      guard let high = reader.uint64(), let low = reader.uint64(), let port = reader.uint16()
-      else { return nil }
-      return SocketAddress(high: high, low: low, port: port)
-    default: return nil
-    }
   }
 
   /// Whether the content ends before the addresses that it announces: the sign of a cut-off copy
@@ -168,7 +157,7 @@ public struct Ticket: Sendable {
     guard content.count >= fixed else { return true }
     // The last four bytes of the copy were taken for the checksum.
     var reader = WireReader(content[fixed...])
-    for _ in 0..<min(content[fixed - 1], UInt8(addressesMax)) where readAddress(&reader) == nil {
+    for _ in 0..<min(content[fixed - 1], UInt8(addressesMax)) where reader.address() == nil {
       return true
     }
     guard content[0] & grantFlag != 0 else { return false }

@@ -37,6 +37,8 @@ public enum TunnelEvent: Sendable {
   case peerDraining(reason: String)
   /// A file that says who may come in cannot be used: nobody new is let in by it until it can.
   case accessFileUnusable(AccessProblem)
+  /// News of a rendezvous, or of a peer that it introduced.
+  case meeting(MeetingEvent)
 }
 
 /// The sums of a share or link since it began.

@@ -274,6 +274,7 @@ extension LoopRun {
       } else {
         log.debug("no session", .address(remote.description), .cause(reason.description))
       }
+    case .meeting(let event): report(event)
     case .flowOpened(let number): log.debug("flow opened", .flow(number))
     case .flowEnded(let flow): report(flow)
     case .datagramFlowOpened(let number): log.debug("udp flow opened", .flow(Int64(number)))

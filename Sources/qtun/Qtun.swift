@@ -87,6 +87,11 @@ enum Qtun {
       return try LoopRun.run(settings, console: console) { run throws(Failure) in
         try await NetcheckCommand(settings: netcheck).run(run)
       }
+    case .relay(let relay):
+      let command = try RelayCommand(settings: relay, global: settings, console: console)
+      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+        try await command.run(run)
+      }
     case .connect(let connect):
       let command = try ConnectCommand(settings: connect, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in

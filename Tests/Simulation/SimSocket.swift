@@ -90,7 +90,7 @@ public final class SimSocket: DatagramSocket {
       let end = min(start + batch.segmentSize, batch.bytes.count)
       return SimDatagram(
         bytes: Array(batch.bytes[start..<end]), from: publicAddress, to: batch.path.remote,
-        ecn: batch.ecn)
+        ecn: batch.ecn, hopLimit: batch.hopLimit.map(Int.init) ?? 64)
     }
   }
 }

@@ -18,6 +18,8 @@ struct ProtocolDocumentTests {
     case "grant": try checkGrant(vector)
     case "path": try checkPath(vector)
     case "probe": try checkProbe(vector)
+    case "relay": try checkRelay(vector)
+    case "find-token": try checkFindToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     case "datagram": try checkDatagram(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameHeader.preface)
@@ -36,7 +38,8 @@ struct ProtocolDocumentTests {
     #expect(
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
-        "frame", "go-ahead", "datagram", "upgrade", "websocket", "reverse-header",
+        "frame", "go-ahead", "datagram", "upgrade", "websocket", "reverse-header", "relay",
+        "find-token",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -213,11 +216,12 @@ struct ProtocolDocumentTests {
     }
     var ticket = Ticket(
       identity: identity, capability: secret, port: port, addresses: addresses)
+    ticket.rendezvous = try vector.fields["rendezvous"].map { [try rendezvous($0)] } ?? []
     if let grant { ticket = ticket.restricted(to: try #require(Grant(grant))) }
     #expect(ticket.text == text)
     let read = try Ticket(text)
     #expect(read.identity == identity && read.port == port && read.addresses == addresses)
-    #expect(read.grant == ticket.grant)
+    #expect(read.grant == ticket.grant && read.rendezvous == ticket.rendezvous)
     #expect(ticket.capability.withBytes { read.capability.matches($0) })
   }
 

@@ -31,7 +31,7 @@ typedef struct qtun_received {
 
 /// One message of a send batch; `segment_size` below `length` asks for UDP_SEGMENT.
 /// A `local` address of all zeros leaves the source to the routing table; a `remote` one is whoever
-/// the socket is connected to.
+/// the socket is connected to; a `hop_limit` of zero leaves the TTL to the system.
 typedef struct qtun_transmit {
   const uint8_t *base;
   uint32_t length;
@@ -39,6 +39,7 @@ typedef struct qtun_transmit {
   qtun_address remote;
   qtun_address local;
   uint8_t ecn;
+  uint8_t hop_limit;
 } qtun_transmit;
 
 enum {

@@ -7,14 +7,15 @@ public import QuicTransport
 /// bounded instead: by `answersPerSecond` for each source network and for all of them together, so
 /// that what a victim receives is less than a keepalive's worth.
 public struct STUNResponder {
-  private let otherAddress: SocketAddress?
+  /// Another address and port of this server, when it has both; lets clients test their filters
+  /// (RFC 5780 §6).
+  public var otherAddress: SocketAddress?
   private var all: TokenBucket
   private var sources: [UInt64: TokenBucket] = [:]
   /// When `sources` was emptied last.
   private var cleared: Instant
 
-  /// - Parameter otherAddress: another address and port of this server, when it has both; lets
-  ///   clients test their filters (RFC 5780 §6).
+  /// A responder with a full rate.
   public init(otherAddress: SocketAddress?, now: Instant) {
     self.otherAddress = otherAddress
     all = TokenBucket(rate: Self.answersPerSecondTotal, burst: Self.answersPerSecondTotal, now: now)

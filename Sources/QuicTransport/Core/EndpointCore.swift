@@ -75,6 +75,11 @@ public final class EndpointCore {
     sockets.first?.sourceAddress(towards: remote)
   }
 
+  /// Whether `socket` is one of this endpoint's.
+  public func has(_ socket: any DatagramSocket) -> Bool {
+    sockets.contains { $0 === socket }
+  }
+
   /// Takes a socket away again; its owner closes it.
   public func remove(_ socket: any DatagramSocket) {
     sockets.removeAll { $0 === socket }
@@ -109,6 +114,7 @@ public final class EndpointCore {
       ConnectionRole.Client(
         version: settings.transport.initialVersion, token: memory.takeToken(for: name)))
     let tls = tlsParameters(
+      applicationProtocols: target.applicationProtocol.map { [$0] },
       serverName: target.serverName, expectedPeer: target.expectedPeer,
       resumption: settings.usesSessionTickets ? memory.takeTicket(for: name) : nil)
     let connection = try ConnectionCore(
@@ -162,10 +168,12 @@ public final class EndpointCore {
   }
 
   private func tlsParameters(
-    serverName: String?, expectedPeer: PublicKey?, resumption: [UInt8]?
+    applicationProtocols: [String]? = nil, serverName: String?, expectedPeer: PublicKey?,
+    resumption: [UInt8]?
   ) -> TLSParameters {
     TLSParameters(
-      credentials: credentials, applicationProtocols: settings.applicationProtocols,
+      credentials: credentials,
+      applicationProtocols: applicationProtocols ?? settings.applicationProtocols,
       serverName: serverName, expectedPeer: expectedPeer, acceptsPeer: acceptsPeer,
       allowsKeyLog: settings.allowsKeyLog,
       ticketKey: settings.usesSessionTickets ? secrets.ticketKey : nil, resumption: resumption,

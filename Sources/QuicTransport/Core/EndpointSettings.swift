@@ -53,6 +53,8 @@ public struct ConnectTarget: Sendable {
   public var expectedPeer: PublicKey?
   /// The name to check an X.509 certificate against, and to send as SNI.
   public var serverName: String?
+  /// Spoken instead of the endpoint's own protocols (RFC 7301).
+  public var applicationProtocol: String?
 
   /// A target; name the identity, or the server for X.509.
   public init(address: SocketAddress, expectedPeer: PublicKey?, serverName: String?) {

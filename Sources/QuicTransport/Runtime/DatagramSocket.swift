@@ -26,6 +26,8 @@ public struct DatagramBatch {
   public var path: NetworkPath
   /// What to tell routers on the way.
   public var ecn: ECN
+  /// IP_TTL or IPV6_UNICAST_HOPS for this batch; nil for the system's.
+  public var hopLimit: UInt8?
 
   /// A batch of one or more datagrams.
   public init(bytes: UnsafeRawBufferPointer, segmentSize: Int, path: NetworkPath, ecn: ECN) {

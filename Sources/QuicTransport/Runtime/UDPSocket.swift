@@ -155,7 +155,7 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     guard sent < batch.bytes.count else { return .sent }
     stash = Stash(
       bytes: Array(batch.bytes[sent...]), segmentSize: batch.segmentSize, path: batch.path,
-      ecn: batch.ecn)
+      ecn: batch.ecn, hopLimit: batch.hopLimit)
     retryLater()
     return .blocked
   }
@@ -169,9 +169,10 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   private func sendStash() {
     guard var stash else { return }
     let sent = stash.bytes.withUnsafeBytes { bytes in
-      attempt(
-        DatagramBatch(
-          bytes: bytes, segmentSize: stash.segmentSize, path: stash.path, ecn: stash.ecn))
+      var batch = DatagramBatch(
+        bytes: bytes, segmentSize: stash.segmentSize, path: stash.path, ecn: stash.ecn)
+      batch.hopLimit = stash.hopLimit
+      return attempt(batch)
     }
     stash.bytes.removeFirst(sent)
     guard stash.bytes.isEmpty else {
@@ -213,7 +214,8 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
       base: batch.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
       length: UInt32(batch.bytes.count), segment_size: UInt32(batch.segmentSize),
       remote: isConnected ? qtun_address() : batch.path.remote.raw,
-      local: isConnected ? qtun_address() : batch.path.local.raw, ecn: batch.ecn.rawValue)
+      local: isConnected ? qtun_address() : batch.path.local.raw, ecn: batch.ecn.rawValue,
+      hop_limit: batch.hopLimit ?? 0)
     let result = qtun_udp_send(raw, isIPv4, &message, 1)
     if result == -ECONNREFUSED { receiver?.datagramSocketRefused(self) }
     return result
@@ -230,6 +232,7 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
     let segmentSize: Int
     let path: NetworkPath
     let ecn: ECN
+    let hopLimit: UInt8?
   }
 
   /// With GRO one receive brings up to 1 MiB; two let timers run between bursts.

@@ -111,6 +111,15 @@ final class Gate {
     return admission
   }
 
+  /// The capability of the tickets with this grant (empty: of the unrestricted one), to judge who
+  /// looks for us at a rendezvous; nil for a grant that does not hold. Who may use what is judged by
+  /// the HELLO, as ever.
+  func capability(ofGrant bytes: [UInt8]) -> SecretBytes? {
+    guard !bytes.isEmpty else { return root }
+    guard let grant = Grant(bytes), !grant.isExpired(at: wallClock()) else { return nil }
+    return Grant.capability(root: root, grant: bytes)
+  }
+
   private func use(_ admission: Admission) throws(Refusal) {
     guard let grant = admission.grant, grant.uses > 0 else { return }
     guard let ledgerFile, let peer = admission.peer else { throw .undecidable }

@@ -12,7 +12,6 @@ final class CarrierDialer {
   private let connect: Connect
   /// What connections go through, if any.
   private let proxy: HTTPProxy?
-  private let numbers = CarrierNumbers()
   private var carriers: [UInt64: Dialled] = [:]
 
   private struct Dialled {
@@ -70,7 +69,8 @@ final class CarrierDialer {
       return settled(.failure(.unavailable))
     }
     let carrier = StreamCarrier(
-      dialling: stream, kind: kind, remote: address, number: numbers.next(), loop: loop)
+      dialling: stream, kind: kind, remote: address, number: registry.carrierNumbers.next(),
+      loop: loop)
     carrier.owner = self
     let deadline = LoopTimer { [weak self, weak carrier] _ in
       guard let carrier, !carrier.isReady else { return }

@@ -10,7 +10,6 @@ final class CarrierListener {
   private let registry: PathRegistry
   private let credentials: TLSStreamCredentials
   private let loop: any EventLoop
-  private let numbers = CarrierNumbers()
   private var carriers: [UInt64: Accepted] = [:]
   private var gate = StrangerGate()
 
@@ -39,7 +38,8 @@ final class CarrierListener {
       gate.leave(remote)
       return socket.close(resetting: true)
     }
-    let carrier = StreamCarrier(accepting: stream, number: numbers.next(), loop: loop)
+    let carrier = StreamCarrier(
+      accepting: stream, number: registry.carrierNumbers.next(), loop: loop)
     carrier.owner = self
     let number = carrier.number
     let deadline = LoopTimer { [weak self] _ in self?.judge(number) }

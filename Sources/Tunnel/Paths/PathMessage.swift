@@ -50,7 +50,10 @@ struct PathMessage: Equatable {
 
   /// The session that a datagram claims to belong to; nil if it is no path message.
   static func session(of bytes: UnsafeRawBufferPointer) -> SessionID? {
-    guard bytes.count >= byteCount, bytes[0] == firstByte, bytes[1] == version else { return nil }
+    // The types tell path messages of any size from the probes of hole punching.
+    guard bytes.count >= byteCount, bytes[0] == firstByte, bytes[1] == version,
+      MessageType(rawValue: bytes[2]) != nil
+    else { return nil }
     var reader = WireReader(bytes[3..<11])
     return reader.uint64().map(SessionID.init)
   }

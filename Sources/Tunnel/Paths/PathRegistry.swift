@@ -3,12 +3,18 @@ internal import QuicTransport
 /// Finds the session that a path message claims to belong to. One per endpoint.
 final class PathRegistry {
   private var managers: [SessionID: PathManager] = [:]
+  /// Numbers for the carriers of this endpoint, whoever opens them.
+  let carrierNumbers = CarrierNumbers()
+  /// Takes what is neither QUIC nor a path message: STUN, probes. Valid during the call.
+  var onOther: ((ReceivedDatagram, Instant) -> Void)?
 
   /// Has the endpoint hand its foreign datagrams here.
   init(endpoint: EndpointCore) {
     endpoint.onForeignDatagram = { [weak self] datagram, now in
-      // Anything else is dropped without an answer.
-      guard let session = PathMessage.session(of: datagram.bytes) else { return }
+      guard let session = PathMessage.session(of: datagram.bytes) else {
+        self?.onOther?(datagram, now)
+        return
+      }
       self?.managers[session]?.receive(datagram, now: now)
     }
   }
@@ -24,6 +30,11 @@ final class PathRegistry {
   /// A carrier closed: whoever has its path hears of it.
   func carrierEnded(_ path: NetworkPath) {
     for manager in managers.values { manager.remove(path) }
+  }
+
+  /// Whether a session uses a socket of this local port, or may come to use it.
+  func usesPort(_ port: UInt16) -> Bool {
+    managers.values.contains { $0.paths.contains { $0.path.local.port == port } }
   }
 
   /// Whether a session uses this path, or may come to use it.

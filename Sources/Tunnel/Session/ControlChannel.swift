@@ -1,13 +1,16 @@
 internal import QuicTransport
 
-/// The control stream of a session: whole messages both ways.
-final class ControlChannel: StreamDelegate {
-  private let stream: StreamCore
-  private var decoder = ControlDecoder()
-  /// Called on the loop with each message; nil when the peer does not follow the protocol.
-  private let received: (ControlMessage?) -> Void
+/// The control stream of a session.
+typealias ControlChannel = MessageChannel<ControlMessage>
 
-  init(stream: StreamCore, received: @escaping (ControlMessage?) -> Void) {
+/// A control stream: whole messages both ways.
+final class MessageChannel<Message: WireMessage>: StreamDelegate {
+  private let stream: StreamCore
+  private var decoder = MessageDecoder<Message>()
+  /// Called on the loop with each message; nil when the peer does not follow the protocol.
+  private let received: (Message?) -> Void
+
+  init(stream: StreamCore, received: @escaping (Message?) -> Void) {
     self.stream = stream
     self.received = received
     stream.delegate = self
@@ -19,7 +22,7 @@ final class ControlChannel: StreamDelegate {
   /// Bytes that wait for the peer's acknowledgement.
   var unacknowledgedCount: Int { stream.unacknowledgedCount }
 
-  func send(_ message: ControlMessage) {
+  func send(_ message: Message) {
     // Fails only when the connection or the stream is gone, which its owner hears by itself.
     try? stream.write(message.encoded)
   }
@@ -60,5 +63,5 @@ final class ControlChannel: StreamDelegate {
 
   func streamClosed(_ stream: StreamCore, error: QuicError?) {}
 
-  private static let readMax = 4_096
+  private static var readMax: Int { 4_096 }
 }

@@ -24,6 +24,13 @@ final class LinkCore {
   let policy: CarrierPolicy
   private let registry: PathRegistry
   let dialer: CarrierDialer
+  /// Another way to the peer; set before `start`.
+  var meeting: LinkMeeting? {
+    didSet {
+      meeting?.onRoad = { [weak self] in self?.roadFound($0) }
+      meeting?.onHopeless = { [weak self] in self?.giveUpIfDone() }
+    }
+  }
   private let udpTimeout: Duration
   /// Through which datagrams reach local programs.
   let gather = DatagramGather()
@@ -175,6 +182,7 @@ final class LinkCore {
     finished?.close(code: TunnelCode.drained, reason: Self.closeReason)
     endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
     dialer.discardAll()
+    meeting?.close()
   }
 
   private static let closeReason = "the connecting side stopped"
@@ -195,6 +203,7 @@ final class LinkCore {
     failures.removeAll()
     proxyError = nil
     dialled.removeAll()
+    meeting?.begin()
     dialNext(after: .zero)
   }
 
@@ -272,9 +281,19 @@ final class LinkCore {
     }
   }
 
+  /// A direct road to the peer was punched: for a session, or for the one that goes another way.
+  private func roadFound(_ road: NetworkPath) {
+    switch state {
+    case .dialling: dial(road.remote, over: road)
+    case .open(let session):
+      if session.paths?.activePath.kind != .udp { session.paths?.add(road, kind: .udp) }
+    case .resting, .over: break
+    }
+  }
+
   private func giveUpIfDone() {
     guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
-      nextAttempt >= attempts.count
+      nextAttempt >= attempts.count, meeting?.isHopeful != true
     else { return }
     restOrEnd(worstFailure)
   }
@@ -399,6 +418,7 @@ extension LinkCore: SessionOwner {
       .sessionOpened(
         peer: connection.peer, path: describe(connection.currentPath),
         rtt: connection.statistics.smoothedRTT))
+    meeting?.sessionOpened(isDirect: CarrierKind(connection.currentPath) == .udp)
     if let lostSession { session.sayLost(lostSession) }
     lostSession = nil
     remoteListeners?.ask(session)
@@ -451,6 +471,7 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
+    if CarrierKind(path) == .udp { meeting?.sessionOpened(isDirect: true) }
     dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }

@@ -1,10 +1,25 @@
-/// Cuts a byte stream into control messages, whatever the pieces it arrives in.
-struct ControlDecoder {
+/// What stands on a control stream: a type and a body.
+///
+///     message: type (varint), length (varint), body (length bytes)
+protocol WireMessage: Equatable {
+  /// The longest body of any message.
+  static var bodyMax: Int { get }
+  /// The whole message.
+  var encoded: [UInt8] { get }
+  /// Decodes the body of one message; nil if it is malformed.
+  init?(type: UInt64, body: [UInt8])
+}
+
+/// Cuts a byte stream into the messages of a session.
+typealias ControlDecoder = MessageDecoder<ControlMessage>
+
+/// Cuts a byte stream into messages, whatever the pieces it arrives in.
+struct MessageDecoder<Message: WireMessage> {
   private var buffer: [UInt8] = []
 
   /// What the next bytes amount to.
   enum Result: Equatable {
-    case message(ControlMessage)
+    case message(Message)
     case needsMore
     /// The peer does not follow the protocol.
     case malformed
@@ -21,10 +36,10 @@ struct ControlDecoder {
     guard let type = reader.varint(), let length = reader.varint() else {
       return .needsMore
     }
-    guard length <= UInt64(ControlMessage.bodyMax) else { return .malformed }
+    guard length <= UInt64(Message.bodyMax) else { return .malformed }
     guard let body = reader.raw(Int(length)) else { return .needsMore }
     buffer.removeFirst(buffer.count - reader.count)
-    guard let message = ControlMessage(type: type, body: Array(body)) else { return .malformed }
+    guard let message = Message(type: type, body: Array(body)) else { return .malformed }
     return .message(message)
   }
 }

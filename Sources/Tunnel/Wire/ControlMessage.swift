@@ -5,7 +5,7 @@
 ///
 /// A receiver skips types that it does not know and ignores what follows the fields it knows, so
 /// that later versions can add both.
-enum ControlMessage: Equatable {
+enum ControlMessage: WireMessage {
   case hello(Hello)
   case welcome(Welcome)
   case goodbye(Goodbye)

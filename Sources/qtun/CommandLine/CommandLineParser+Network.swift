@@ -2,14 +2,7 @@
 extension CommandLineParser {
   mutating func bindNetcheck(_ command: CommandSpec) -> Invocation.Action? {
     checkArguments(command.arguments, of: command)
-    var servers: [HostPort] = []
-    for word in values(of: Grammar.stun) {
-      do throws(ValueProblem) {
-        servers.append(try Self.server(word))
-      } catch {
-        complaints.append(Complaint(cause: "--stun: \(error.cause)", fix: error.fix))
-      }
-    }
+    let servers = values(of: Grammar.stun)
     if servers.count > NetcheckSettings.serversMax {
       complaints.append(
         Complaint(
@@ -18,16 +11,6 @@ extension CommandLineParser {
     }
     return .netcheck(
       NetcheckSettings(servers: servers, mapsPort: count(Grammar.noPortMapping) == 0))
-  }
-
-  /// A host with or without a port: an IPv6 address without one needs no brackets.
-  private static func server(_ text: String) throws(ValueProblem) -> HostPort {
-    let colons = text.utf8.count { $0 == UInt8(ascii: ":") }
-    let isBare = colons == 0 || (colons > 1 && !text.contains("["))
-    let hasNoPort = isBare || text.hasSuffix("]")
-    let host = isBare && colons > 1 ? "[\(text)]" : text
-    return try HostPort.parse(
-      hasNoPort ? "\(host):\(NetcheckSettings.defaultPort)" : host, rule: .service)
   }
 
   mutating func bindPing(_ command: CommandSpec) -> Invocation.Action? {

@@ -192,6 +192,15 @@ extension CommandLineParser {
     case "pipe": return bindPipe(command)
     case "to": return bindTo(command)
     case "ticket save": return bindTicketSave(command)
+    case "relay":
+      checkArguments(command.arguments, of: command)
+      guard let file = keyFile(Grammar.relayIdentity, named: "relay", variable: nil) else {
+        return nil
+      }
+      return .relay(
+        RelaySettings(
+          listen: value(of: Grammar.relayListen), name: value(of: Grammar.relayName),
+          identityFile: file))
     case "status":
       checkArguments(command.arguments, of: command)
       return .status
@@ -233,13 +242,14 @@ extension CommandLineParser {
           cause: "there are \(services.count) services", fix: "share \(Service.countMax) at most"))
     }
     let limits = ticketLimits()
+    let meeting = meetingSettings()
     guard let session = sessionSettings() else { return nil }
     return .share(
       ShareSettings(
         services: services, listen: value(of: Grammar.listen),
         proxyProtocol: value(of: Grammar.proxyProtocol), allowed: values(of: Grammar.allow),
         listenRules: value(of: Grammar.allowListen),
-        limits: limits, session: session))
+        limits: limits, meeting: meeting, session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -285,7 +295,8 @@ extension CommandLineParser {
     return .connect(
       ConnectSettings(
         ticket: ticket, listeners: listeners, dialling: dialling, retry: retryChoice(),
-        cycle: cycle, proxyAuthFile: value(of: Grammar.proxyAuth), session: session))
+        cycle: cycle, proxyAuthFile: value(of: Grammar.proxyAuth), stun: values(of: Grammar.stun),
+        session: session))
   }
 
   mutating func retryChoice() -> RetryChoice? {
@@ -387,10 +398,13 @@ extension CommandLineParser {
   }
 
   /// The option's file, or the place where the identity lives by the XDG base directory rules.
-  mutating func keyFile(_ option: Option<String>) -> String? {
-    if let file = value(of: option) ?? environment["QTUN_IDENTITY"] { return file }
+  mutating func keyFile(
+    _ option: Option<String>, named name: String = "identity",
+    variable: String? = "QTUN_IDENTITY"
+  ) -> String? {
+    if let file = value(of: option) ?? variable.flatMap({ environment[$0] }) { return file }
     if options.contains(where: { $0.spec.long == option.spec.long }) { return nil }
-    if let folder = environment.configurationFolder { return "\(folder)/identity" }
+    if let folder = environment.configurationFolder { return "\(folder)/\(name)" }
     complaints.append(
       Complaint(
         cause: "there is no place for the identity: HOME is not set",

@@ -1,13 +1,5 @@
 /// The part of the command line about networks and paths.
 extension Grammar {
-  /// Whom to ask what the internet sees of us.
-  static let stun = Option(
-    "stun", "HOST[:PORT]", .text, isRepeatable: true,
-    default: "nobody is asked",
-    help:
-      "STUN server to ask for our address, four at most; two on different hosts, or one with two "
-      + "addresses (RFC 5780), tell how the NAT behaves. The port is 3478 if it is left out. "
-      + "`qtun relay` answers too")
   /// Leaves the router alone.
   static let noPortMapping = Flag(
     "no-port-mapping", help: "do not ask the router for a port (PCP, NAT-PMP, UPnP)")

@@ -4,7 +4,7 @@ internal import Tunnel
 enum Grammar {
   /// Every command, in the order of the help page.
   static let commands =
-    [share, connect, to, pipe, ping, netcheck, punch, status] + ticketCommands + [
+    [share, connect, to, pipe, relay, ping, netcheck, punch, status] + ticketCommands + [
       keygen, version, help,
     ]
 
@@ -183,7 +183,7 @@ extension Grammar {
     arguments: [service.spec],
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
-      uses.spec,
+      uses.spec, rendezvous.spec, stun.spec, noAddresses.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
@@ -211,7 +211,7 @@ extension Grammar {
     arguments: [ticket.spec, localAddress.spec],
     options: [
       carrier.spec, retry.spec, noReconnect.spec, proxy.spec, udpTimeout.spec, proxyAuth.spec,
-      carrierCycle.spec,
+      carrierCycle.spec, stun.spec,
     ]
       + sessionOptions,
     examples: [

@@ -23,6 +23,8 @@ struct Invocation: Equatable, Sendable {
     case to(ToSettings)
     /// Keep a ticket under a name, in a file of that name in the folder.
     case savePeer(name: String, ticket: TicketSource, folder: String)
+    /// Introduce others to each other.
+    case relay(RelaySettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
     /// Make, show, list or revoke tickets.
@@ -99,6 +101,8 @@ struct ShareSettings: Equatable, Sendable {
   var listenRules: ListenRules?
   /// What the ticket that it prints is limited to.
   var limits = TicketLimits()
+  /// Who brings peers together.
+  var meeting = MeetingSettings()
   /// The session's settings.
   let session: SessionSettings
 }
@@ -118,8 +122,20 @@ struct ConnectSettings: Equatable, Sendable {
   var cycle: Duration?
   /// The file with the user name and password for proxies; nil lets every local program in.
   var proxyAuthFile: String?
+  /// STUN servers to ask besides the rendezvous.
+  var stun: [HostPort] = []
   /// The session's settings.
   let session: SessionSettings
+}
+
+/// How a node is found, and finds out about its network.
+struct MeetingSettings: Equatable, Sendable {
+  /// Who brings peers together (sharing side; the ticket tells the other one).
+  var rendezvous: [RendezvousName] = []
+  /// STUN servers to ask besides.
+  var stun: [HostPort] = []
+  /// Whether the ticket has no addresses.
+  var hidesAddresses = false
 }
 
 /// When to dial again.

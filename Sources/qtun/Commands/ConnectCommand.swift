@@ -19,6 +19,7 @@ struct ConnectCommand: Sendable {
       carriers: settings.cycle.map { .cycling(every: $0) } ?? settings.dialling.carriers.policy,
       proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
+    for server in settings.stun { configuration.stunServers += try server.resolve() }
     self.configuration = configuration
     plan = nil
   }

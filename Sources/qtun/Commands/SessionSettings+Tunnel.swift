@@ -112,3 +112,10 @@ extension RetryChoice? {
     }
   }
 }
+
+extension RendezvousName {
+  /// The same with its addresses. Blocks while it asks.
+  func resolve() throws(Failure) -> RendezvousAddress {
+    RendezvousAddress(key: key, addresses: try address.resolve())
+  }
+}

@@ -32,6 +32,9 @@ struct ShareCommand: Sendable {
       capability: Ticket.makeCapability(of: identity, service: context), access: access,
       session: settings.session.tunnel)
     configuration.listenRules = settings.listenRules
+    for name in settings.meeting.rendezvous { configuration.rendezvous.append(try name.resolve()) }
+    for server in settings.meeting.stun { configuration.stunServers += try server.resolve() }
+    configuration.hidesAddresses = settings.meeting.hidesAddresses
     self.configuration = configuration
   }
 

@@ -172,6 +172,11 @@ extension Failure {
         .refused,
         "the sharing side does not listen at \(address): \(Describe.refusal(status))",
         fix: Describe.fix(status, for: address))
+    case .unreachable(let addresses) where addresses.isEmpty:
+      self.init(
+        .unreachable, "no path to the peer was found through the rendezvous",
+        fix: "check that `qtun share` is still running there, that UDP may pass, and that the "
+          + "ticket is its newest")
     case .unreachable(let addresses):
       let list = addresses.map(\.description).joined(separator: ", ")
       self.init(

@@ -292,8 +292,8 @@ struct CommandLineParserTests {
       ("qtun1abc", "did you mean `qtun connect TICKET`?"),
       (
         "bogus",
-        "choose one of share, connect, to, pipe, ping, netcheck, punch, status, ticket, keygen, "
-          + "version, help"
+        "choose one of share, connect, to, pipe, relay, ping, netcheck, punch, status, ticket, "
+          + "keygen, version, help"
       ),
     ])
   func notACommand(line: String, fix: String) {

@@ -54,6 +54,8 @@ struct HelpPageTests {
           qtun pipe [TICKET|-] [options]
                                       join standard input and output to those of another
                                       machine
+          qtun relay [options]        help others to find each other: a public
+                                      rendezvous
           qtun ping [TICKET|-] [options]
                                       see how a share is reached, and how fast it
                                       answers

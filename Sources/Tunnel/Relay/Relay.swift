@@ -1,0 +1,183 @@
+internal import Glibc
+internal import HolePunch
+public import QuicTransport
+
+/// A public node that introduces others to each other.
+///
+///     let relay = try await Relay.open(configuration, loop: loop) { event in ... }
+///     print(relay.identity, relay.localAddress)
+public actor Relay {
+  /// What nodes pin.
+  public nonisolated let identity: PublicKey
+  /// The UDP and TCP address that nodes reach it at.
+  public nonisolated let localAddress: SocketAddress
+  /// The UDP ports that answer STUN.
+  public nonisolated let stunPorts: [UInt16]
+
+  private let loop: EpollLoop
+  private let listener: TCPListener
+  private let stun: STUNService
+  private let core: RelayCore
+
+  /// The loop: everything of the relay happens there.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    loop.asUnownedSerialExecutor()
+  }
+
+  /// What to serve and where.
+  public struct Configuration: Sendable {
+    /// What nodes pin.
+    public var identity: Identity
+    /// The UDP and TCP address to listen on.
+    public var listenAddress: SocketAddress
+    /// What is granted to whom.
+    public var limits: RelayLimits
+
+    /// All of it; nothing has a default that changes behaviour.
+    public init(identity: Identity, listenAddress: SocketAddress, limits: RelayLimits) {
+      self.identity = identity
+      self.listenAddress = listenAddress
+      self.limits = limits
+    }
+  }
+
+  /// The port of a relay where none is named: STUN's own (RFC 8489 §9), since it answers STUN.
+  public static let defaultPort: UInt16 = 3_478
+
+  /// Listens and returns at once; `onEvent` is called on the loop.
+  ///
+  /// - Throws: `.cannotBind`, `.configuration`.
+  public static func open(
+    _ configuration: Configuration, loop: EpollLoop,
+    onEvent: @escaping @Sendable (RelayEvent) -> Void
+  ) async throws(TunnelError) -> Relay {
+    try await Opener(loop: loop).open(configuration, onEvent: onEvent)
+  }
+
+  /// Sums so far.
+  public var totals: RelayTotals { core.totals }
+
+  /// Ends every connection; nodes are told, and paths that stand between them are not touched.
+  public func close() {
+    listener.close()
+    core.close()
+    stun.close()
+  }
+
+  private init(
+    loop: EpollLoop, identity: PublicKey, localAddress: SocketAddress, listener: TCPListener,
+    stun: STUNService, core: RelayCore
+  ) {
+    self.loop = loop
+    self.identity = identity
+    self.localAddress = localAddress
+    self.listener = listener
+    self.stun = stun
+    self.core = core
+    stunPorts = stun.ports
+  }
+
+  /// Sets a relay up on the loop, before the actor that owns it exists.
+  private actor Opener {
+    private let loop: EpollLoop
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(loop: EpollLoop) {
+      self.loop = loop
+    }
+
+    func open(
+      _ configuration: Configuration, onEvent: @escaping @Sendable (RelayEvent) -> Void
+    ) throws(TunnelError) -> Relay {
+      let socket = try bind(configuration.listenAddress)
+      do throws(TunnelError) {
+        return try open(configuration, socket: socket, onEvent: onEvent)
+      } catch {
+        socket.close()
+        throw error
+      }
+    }
+
+    private func open(
+      _ configuration: Configuration, socket: UDPSocket,
+      onEvent: @escaping @Sendable (RelayEvent) -> Void
+    ) throws(TunnelError) -> Relay {
+      let endpoint: EndpointCore
+      do throws(QuicError) {
+        var settings = RelayCore.endpointSettings(
+          identity: configuration.identity, limits: configuration.limits)
+        settings.resetKey = Endpoint.resetKey(
+          of: configuration.identity, at: socket.localAddress)
+        endpoint = try EndpointCore(loop: loop, settings: settings)
+      } catch {
+        throw TunnelError(error)
+      }
+      endpoint.add(socket)
+      let registry = PathRegistry(endpoint: endpoint)
+      let carriers = try Endpoint.carriers(endpoint: endpoint, registry: registry, loop: loop)
+      // SAFETY: everything in them, this actor and the relay live on `loop`.
+      nonisolated(unsafe) let listener = try Endpoint.listen(
+        socket, loop: loop, carriers: carriers)
+      let second: UDPSocket
+      do throws(TunnelError) {
+        second = try bindSecond(socket.localAddress)
+      } catch {
+        listener.close()
+        throw error
+      }
+      nonisolated(unsafe) let stun = STUNService(
+        endpoint: endpoint, port: socket.localAddress.port, second: second)
+      registry.onOther = { [weak stun] datagram, now in stun?.receive(datagram, now: now) }
+      nonisolated(unsafe) let core = RelayCore(
+        endpoint: endpoint, registry: registry, carriers: carriers, loop: loop,
+        limits: configuration.limits, stunPorts: stun.ports,
+        wallClock: { UInt64(max(0, time(nil))) }, onEvent: onEvent)
+      return Relay(
+        loop: loop, identity: configuration.identity.publicKey,
+        localAddress: socket.localAddress, listener: listener, stun: stun, core: core)
+    }
+
+    private func bind(_ address: SocketAddress) throws(TunnelError) -> UDPSocket {
+      do throws(RuntimeError) {
+        return try UDPSocket(
+          loop: loop, binding: address, bufferBytes: SessionSettings.socketBufferBytes)
+      } catch {
+        throw .cannotBind(address, error)
+      }
+    }
+
+    /// The next port, which firewalls can be told in advance, or any other that is free.
+    private func bindSecond(_ address: SocketAddress) throws(TunnelError) -> UDPSocket {
+      let next = address.with(port: address.port == .max ? 0 : address.port + 1)
+      do throws(TunnelError) {
+        return try bind(next)
+      } catch {
+        return try bind(address.with(port: 0))
+      }
+    }
+  }
+}
+
+extension RelayCore {
+  /// An endpoint for nodes.
+  static func endpointSettings(identity: Identity, limits: RelayLimits) -> EndpointSettings {
+    var transport = TransportSettings()
+    transport.idleTimeout = idleTimeout
+    transport.bidirectionalStreamsMax = 1
+    transport.unidirectionalStreamsMax = 0
+    transport.streamWindowInitial = streamWindow
+    transport.streamWindowMax = streamWindow
+    transport.connectionWindowInitial = streamWindow
+    transport.connectionWindowMax = streamWindow
+    var settings = EndpointSettings(
+      authentication: .rawPublicKey(identity), applicationProtocols: [applicationProtocol],
+      transport: transport, acceptsConnections: true)
+    // Those who are about to greet come on top.
+    settings.connectionsMax = limits.nodesMax + settings.handshakesMax
+    return settings
+  }
+
+  /// Many of the longest messages.
+  private static let streamWindow = 64 * 1024
+}

@@ -1,0 +1,296 @@
+internal import HolePunch
+internal import QuicTransport
+
+/// A relay, sans-I/O: nodes connect over QUIC, register, and are introduced to each other.
+///
+/// It authenticates nodes by their identity and knows nothing of tickets: whether two nodes want to
+/// meet is for the registered one to decide, by a token that only holders of its ticket can make.
+/// Until it has agreed, the dialling node learns nothing about it, and it has sent nothing.
+///
+///     FIND -> KNOCK -> ADMIT -> PLAN to both at once; OFFER, AGAIN -> PLAN to both
+final class RelayCore {
+  private let endpoint: EndpointCore
+  private let registry: PathRegistry
+  /// Takes carriers over byte streams; its connections are handed in by the owner of the listener.
+  let carriers: CarrierListener
+  private let loop: any EventLoop
+  private let limits: RelayLimits
+  private let stunPorts: [UInt16]
+  /// Seconds since 1970.
+  private let wallClock: () -> UInt64
+  private let onEvent: (RelayEvent) -> Void
+  /// All connections, and those of them that greeted.
+  private var peers: [ObjectIdentifier: RelayPeer] = [:]
+  private var greeted: Set<ObjectIdentifier> = []
+  /// The connections that want to be found under an identity, oldest first. Several processes may
+  /// have one identity; the one whose ticket a token was made with agrees.
+  private var registered: [PublicKey: [RelayPeer]] = [:]
+  private var introductions: [UInt64: Introduction] = [:]
+  private var lastIntroduction: UInt64 = 0
+  private var lastSerial: UInt64 = 0
+  /// Who looks for an identity, registered or not.
+  private var seekers: [PublicKey: Set<ObjectIdentifier>] = [:]
+  private var sources: [UInt64: Source] = [:]
+  private(set) var totals = RelayTotals()
+
+  /// What one address does.
+  private struct Source {
+    var nodes = 0
+    var finds: TokenBucket
+  }
+
+  /// - Parameters:
+  ///   - stunPorts: UDP ports that answer STUN.
+  ///   - wallClock: seconds since 1970.
+  init(
+    endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
+    loop: any EventLoop, limits: RelayLimits, stunPorts: [UInt16],
+    wallClock: @escaping () -> UInt64, onEvent: @escaping (RelayEvent) -> Void
+  ) {
+    self.endpoint = endpoint
+    self.registry = registry
+    self.carriers = carriers
+    self.loop = loop
+    self.limits = limits
+    self.stunPorts = stunPorts
+    self.wallClock = wallClock
+    self.onEvent = onEvent
+    endpoint.onIncoming = { [weak self] in self?.admit($0) }
+  }
+
+  /// Tells every node that the relay stops.
+  func close() {
+    endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
+    carriers.close()
+  }
+
+  private func admit(_ connection: ConnectionCore) {
+    lastSerial += 1
+    let peer = RelayPeer(
+      accepting: connection, endpoint: endpoint, registry: registry, serial: lastSerial,
+      limits: limits, loop: loop)
+    peer.owner = self
+    peers[ObjectIdentifier(peer)] = peer
+  }
+
+  /// One IPv4 address, or one IPv6 network: a host has a whole /64.
+  private func sourceKey(_ peer: RelayPeer) -> UInt64 {
+    let path = peer.connection.currentPath
+    let remote = carriers.remote(of: path) ?? path.remote
+    return remote.ipv4.map(UInt64.init) ?? remote.high
+  }
+
+  /// The application protocol of relays (RFC 7301).
+  static let applicationProtocol = "qtun-relay/1"
+  private static let leaseSeconds: UInt64 = 45
+  /// Silence that ends a node's connection; nodes keep theirs alive every 15 s.
+  static let idleTimeout = Duration.seconds(Int64(leaseSeconds))
+}
+
+// MARK: - Nodes
+
+extension RelayCore: RelayPeerOwner {
+  func relayPeerGreeted(_ peer: RelayPeer) -> Bool {
+    guard let identity = peer.identity else { return false }
+    let key = sourceKey(peer)
+    var source =
+      sources[key]
+      ?? Source(
+        finds: TokenBucket(rate: limits.findsPerSecond, burst: limits.findsBurst, now: loop.now))
+    guard greeted.count < limits.nodesMax, source.nodes < limits.nodesPerAddressMax else {
+      return false
+    }
+    source.nodes += 1
+    sources[key] = source
+    peer.sourceKey = key
+    greeted.insert(ObjectIdentifier(peer))
+    carriers.admit(peer.connection.currentPath)
+    totals.nodes += 1
+    totals.nodesOpen = greeted.count
+    peer.welcome(
+      RelayMessage.Welcome(
+        version: RelayPeer.version, capabilities: 0, time: wallClock(),
+        lease: Self.leaseSeconds, observed: peer.observed, stunPorts: stunPorts))
+    onEvent(.nodeConnected(identity, peer.observed ?? peer.path.remote))
+    return true
+  }
+
+  func relayPeer(_ peer: RelayPeer, said message: RelayMessage) {
+    // What a replaced connection still says is of no effect.
+    guard greeted.contains(ObjectIdentifier(peer)) else { return }
+    switch message {
+    case .offer(let offer): take(offer, of: peer)
+    case .register: register(peer)
+    case .find(let find): take(find, of: peer)
+    case .admit(let introduction): take(admitted: introduction, by: peer)
+    case .again(let introduction):
+      if peer.introductions.contains(introduction) { plan(introduction, isWanted: true) }
+    case .done(let introduction): end(introduction, by: peer)
+    case .unknown: break
+    case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled:
+      peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
+    }
+  }
+
+  func relayPeerEnded(_ peer: RelayPeer) {
+    peers[ObjectIdentifier(peer)] = nil
+    forget(peer)
+  }
+
+  /// Takes back all that a node has said.
+  private func forget(_ peer: RelayPeer) {
+    guard greeted.remove(ObjectIdentifier(peer)) != nil, let identity = peer.identity else {
+      return
+    }
+    totals.nodesOpen = greeted.count
+    if let key = peer.sourceKey, var source = sources[key] {
+      source.nodes -= 1
+      // An empty source is kept while its bucket refills, else reconnecting would refill it.
+      sources[key] = source
+      peer.sourceKey = nil
+      trimSources()
+    }
+    for introduction in peer.introductions.sorted() { end(introduction, by: peer) }
+    for wanted in peer.finds.keys { stopSeeking(wanted, by: peer) }
+    peer.finds.removeAll()
+    registered[identity]?.removeAll { $0 === peer }
+    if registered[identity]?.isEmpty == true { registered[identity] = nil }
+    peer.isRegistered = false
+    onEvent(.nodeGone(identity))
+  }
+
+  private func trimSources() {
+    guard sources.count > Self.sourcesMax else { return }
+    sources = sources.filter { $0.value.nodes > 0 }
+  }
+
+  /// Addresses whose rate is remembered after the last node left.
+  private static let sourcesMax = 16_384
+}
+
+// MARK: - Meeting
+
+extension RelayCore {
+  private func take(_ offer: NodeOffer, of peer: RelayPeer) {
+    peer.offer = offer
+    for introduction in peer.introductions.sorted() { plan(introduction, isWanted: false) }
+  }
+
+  private func register(_ peer: RelayPeer) {
+    guard let identity = peer.identity, !peer.isRegistered else { return }
+    peer.isRegistered = true
+    registered[identity, default: []].append(peer)
+    // The newest wins, and the oldest is told, so that they do not take turns.
+    if let processes = registered[identity], processes.count > limits.processesPerNodeMax {
+      let oldest = processes[0]
+      forget(oldest)
+      oldest.close(code: RelayCode.replaced, reason: "newer processes have this identity")
+    }
+    let waiting = seekers[identity] ?? []
+    // In the order of their age, which is that of their connections.
+    for seeker in waiting.compactMap({ peers[$0] }).sorted(by: { $0.serial < $1.serial }) {
+      if let token = seeker.finds[identity] { introduce(seeker, to: peer, token: token) }
+    }
+  }
+
+  private func take(_ find: RelayMessage.Find, of peer: RelayPeer) {
+    let isKnown = peer.finds[find.peer] != nil
+    guard takeFindToken(of: peer), isKnown || peer.finds.count < limits.findsPerNodeMax else {
+      return peer.send(.throttled(peer: find.peer, retryAfter: Self.throttleDelay))
+    }
+    peer.finds[find.peer] = find.token
+    seekers[find.peer, default: []].insert(ObjectIdentifier(peer))
+    guard let sharers = registered[find.peer] else {
+      return peer.send(.absent(peer: find.peer))
+    }
+    for sharer in sharers where sharer !== peer { introduce(peer, to: sharer, token: find.token) }
+  }
+
+  private func takeFindToken(of peer: RelayPeer) -> Bool {
+    guard let key = peer.sourceKey, var source = sources[key] else { return false }
+    defer { sources[key] = source }
+    return source.finds.take(now: loop.now)
+  }
+
+  /// Asks the sharer; if it was asked before, for the same dialler, it is asked anew.
+  private func introduce(_ dialler: RelayPeer, to sharer: RelayPeer, token: [UInt8]) {
+    guard let identity = dialler.identity else { return }
+    let former = dialler.introductions.first { introductions[$0]?.sharer === sharer }
+    if let former {
+      // A refreshed token; who was let in needs no other.
+      guard introductions[former]?.isAdmitted == false else { return }
+      return sharer.send(.knock(.init(introduction: former, peer: identity, token: token)))
+    }
+    guard sharer.introductions.count < limits.introductionsPerNodeMax else { return }
+    lastIntroduction += 1
+    let number = lastIntroduction
+    introductions[number] = Introduction(
+      dialler: dialler, sharer: sharer, salt: Crypto.random(RelayMessage.saltCount),
+      limits: limits, now: loop.now)
+    dialler.introductions.insert(number)
+    sharer.introductions.insert(number)
+    sharer.send(.knock(.init(introduction: number, peer: identity, token: token)))
+  }
+
+  private func take(admitted number: UInt64, by peer: RelayPeer) {
+    guard introductions[number]?.sharer === peer, introductions[number]?.isAdmitted == false else {
+      return
+    }
+    introductions[number]?.isAdmitted = true
+    totals.introductions += 1
+    // Other processes of the same identity were asked in vain.
+    if let dialler = introductions[number]?.dialler {
+      for other in dialler.introductions where other != number {
+        guard let asked = introductions[other], asked.sharer.identity == peer.identity else {
+          continue
+        }
+        dialler.introductions.remove(other)
+        asked.sharer.introductions.remove(other)
+        introductions[other] = nil
+        asked.sharer.send(.gone(introduction: other))
+      }
+    }
+    plan(number, isWanted: false)
+  }
+
+  private func plan(_ number: UInt64, isWanted: Bool) {
+    guard var introduction = introductions[number] else { return }
+    let plans = introduction.nextPlans(isWanted: isWanted, now: loop.now)
+    introductions[number] = introduction
+    guard let plans, let dialler = introduction.dialler.identity,
+      let sharer = introduction.sharer.identity
+    else { return }
+    introduction.dialler.send(
+      .plan(
+        .init(
+          introduction: number, peer: sharer, salt: introduction.salt, plan: plans.dialler)))
+    introduction.sharer.send(
+      .plan(
+        .init(
+          introduction: number, peer: dialler, salt: introduction.salt, plan: plans.sharer)))
+  }
+
+  /// One side left; the other hears of it if it knows of the introduction at all.
+  private func end(_ number: UInt64, by peer: RelayPeer) {
+    guard peer.introductions.contains(number),
+      let introduction = introductions.removeValue(forKey: number)
+    else { return }
+    let isDialler = introduction.dialler === peer
+    let other = isDialler ? introduction.sharer : introduction.dialler
+    introduction.dialler.introductions.remove(number)
+    introduction.sharer.introductions.remove(number)
+    if isDialler || introduction.isAdmitted { other.send(.gone(introduction: number)) }
+    guard let sharer = introduction.sharer.identity else { return }
+    if isDialler {
+      introduction.dialler.finds[sharer] = nil
+      stopSeeking(sharer, by: introduction.dialler)
+    }
+  }
+
+  private func stopSeeking(_ wanted: PublicKey, by peer: RelayPeer) {
+    seekers[wanted]?.remove(ObjectIdentifier(peer))
+    if seekers[wanted]?.isEmpty == true { seekers[wanted] = nil }
+  }
+
+  private static let throttleDelay = Duration.seconds(10)
+}

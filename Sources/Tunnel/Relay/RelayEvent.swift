@@ -1,0 +1,21 @@
+public import QuicTransport
+
+/// What a relay tells its owner while it runs.
+public enum RelayEvent: Sendable {
+  /// A node greeted; where it is seen.
+  case nodeConnected(PublicKey, SocketAddress)
+  case nodeGone(PublicKey)
+}
+
+/// The sums of a relay since it began.
+public struct RelayTotals: Sendable {
+  /// Nodes that are connected now.
+  public var nodesOpen = 0
+  /// Nodes in all; one that comes back counts again.
+  public var nodes = 0
+  /// Pairs that were introduced with the consent of the registered side.
+  public var introductions = 0
+
+  /// All zero.
+  public init() {}
+}

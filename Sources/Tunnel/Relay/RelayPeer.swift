@@ -1,0 +1,167 @@
+internal import HolePunch
+internal import QuicTransport
+
+/// Told what a node says. Called on the loop.
+protocol RelayPeerOwner: AnyObject {
+  /// The node has proved its identity and greeted; false refuses it, which closes the connection.
+  func relayPeerGreeted(_ peer: RelayPeer) -> Bool
+  /// A message of a node that was let in.
+  func relayPeer(_ peer: RelayPeer, said message: RelayMessage)
+  /// The connection is gone; the last call.
+  func relayPeerEnded(_ peer: RelayPeer)
+}
+
+/// One node at a relay: its connection, its control stream and what it has said of itself.
+///
+///     connecting --ready--> greeting --HELLO, let in, WELCOME--> open --> ended
+final class RelayPeer {
+  let connection: ConnectionCore
+  weak var owner: (any RelayPeerOwner)?
+  private(set) var state = State.connecting
+  /// How it can be reached; nil until it has said so.
+  var offer: NodeOffer?
+  /// Wants to be found.
+  var isRegistered = false
+  /// Whom it looks for, with the token for each; bounded by the owner.
+  var finds: [PublicKey: [UInt8]] = [:]
+  /// Introductions that it takes part in; bounded by the owner.
+  var introductions: Set<UInt64> = []
+
+  /// Under which the owner counts it; nil while it is not let in.
+  var sourceKey: UInt64?
+  /// Its age among the peers of its owner.
+  let serial: UInt64
+
+  private let endpoint: EndpointCore
+  private let registry: PathRegistry
+  private let loop: any EventLoop
+  private var control: MessageChannel<RelayMessage>?
+  private var paths: PathManager?
+  private var greetingTimer: LoopTimer?
+  private var messages: TokenBucket
+
+  enum State {
+    case connecting
+    case greeting
+    case open
+    case ended
+  }
+
+  init(
+    accepting connection: ConnectionCore, endpoint: EndpointCore, registry: PathRegistry,
+    serial: UInt64, limits: RelayLimits, loop: any EventLoop
+  ) {
+    self.serial = serial
+    self.connection = connection
+    self.endpoint = endpoint
+    self.registry = registry
+    self.loop = loop
+    messages = TokenBucket(
+      rate: limits.messagesPerSecond, burst: limits.messagesBurst, now: loop.now)
+    connection.delegate = self
+    let timer = LoopTimer { [weak self] _ in
+      self?.close(code: RelayCode.helloTimeout, reason: "no greeting")
+    }
+    greetingTimer = timer
+    loop.schedule(timer, at: loop.now + Self.greetingTimeout)
+  }
+
+  /// What names it; known once the handshake is done.
+  var identity: PublicKey? { connection.peer }
+
+  /// The path that it uses now.
+  var path: NetworkPath { paths?.activePath.path ?? connection.currentPath }
+
+  /// Where its UDP packets come from; nil while it uses a byte stream.
+  var observed: SocketAddress? {
+    let path = path
+    return CarrierKind(path) == .udp ? path.remote : nil
+  }
+
+  /// The time that a message to it takes.
+  var delay: Duration { connection.statistics.smoothedRTT / 2 }
+
+  func send(_ message: RelayMessage) {
+    guard case .open = state else { return }
+    control?.send(message)
+  }
+
+  /// Answers the greeting; called while the owner lets it in.
+  func welcome(_ welcome: RelayMessage.Welcome) {
+    control?.send(.welcome(welcome))
+  }
+
+  func close(code: UInt64, reason: String) {
+    connection.close(code: code, reason: reason)
+  }
+
+  private func received(_ message: RelayMessage?) {
+    guard case .open = state else { return receivedEarly(message) }
+    guard let message else {
+      return close(code: RelayCode.protocolViolation, reason: "not qtun-relay/1")
+    }
+    guard messages.take(now: loop.now) else {
+      return close(code: RelayCode.tooMuch, reason: "too many messages")
+    }
+    owner?.relayPeer(self, said: message)
+  }
+
+  private func receivedEarly(_ message: RelayMessage?) {
+    guard case .greeting = state else { return }
+    switch message {
+    case .hello(let hello) where hello.version >= Self.version: open()
+    case .hello:
+      close(
+        code: RelayCode.versionUnsupported, reason: "qtun-relay/1 version \(Self.version) needed")
+    case .unknown: break
+    default: close(code: RelayCode.protocolViolation, reason: "no greeting")
+    }
+  }
+
+  private func open() {
+    guard let keys = PathKeys(of: connection), owner?.relayPeerGreeted(self) == true else {
+      return close(code: RelayCode.full, reason: "this relay is full")
+    }
+    if let greetingTimer { loop.cancel(greetingTimer) }
+    greetingTimer = nil
+    state = .open
+    let path = connection.currentPath
+    let paths = PathManager(
+      connection: connection, path: path, kind: CarrierKind(path), keys: keys,
+      endpoint: endpoint, loop: loop)
+    registry.add(paths)
+    self.paths = paths
+  }
+
+  static let version: UInt64 = 1
+  private static let greetingTimeout = Duration.seconds(5)
+}
+
+extension RelayPeer: ConnectionDelegate {
+  func connectionReady(_ connection: ConnectionCore) {
+    state = .greeting
+  }
+
+  func connection(_ connection: ConnectionCore, opened stream: StreamCore) {
+    // One stream, the node's first.
+    guard control == nil, stream.id.number == 0, !stream.id.isUnidirectional else {
+      return close(code: RelayCode.protocolViolation, reason: "unexpected stream")
+    }
+    control = MessageChannel(stream: stream) { [weak self] in self?.received($0) }
+  }
+
+  func connectionAllowsStreams(_ connection: ConnectionCore) {}
+
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {}
+
+  func connection(_ connection: ConnectionCore, closed error: QuicError) {
+    if let greetingTimer { loop.cancel(greetingTimer) }
+    greetingTimer = nil
+    if let paths {
+      paths.stop()
+      registry.remove(paths)
+    }
+    state = .ended
+    owner?.relayPeerEnded(self)
+  }
+}

@@ -1,0 +1,20 @@
+public import HolePunch
+public import QuicTransport
+
+/// What happens between a node, its rendezvous and the peers that it is introduced to.
+public enum MeetingEvent: Sendable {
+  /// A rendezvous answers; where it sees us, if we came over UDP.
+  case rendezvousReady(RendezvousAddress, observed: SocketAddress?)
+  /// A rendezvous is gone or does not answer; it is tried again.
+  case rendezvousLost(RendezvousAddress, reason: QuicError?, retryIn: Duration)
+  /// Another process with our identity pushed us out.
+  case replaced(RendezvousAddress)
+  /// Nobody with the ticket's identity is at the rendezvous; we wait for him.
+  case peerAbsent(PublicKey)
+  /// A path is being looked for.
+  case punching(peer: PublicKey, mode: PunchMode)
+  /// A direct path stands.
+  case punched(peer: PublicKey, path: PunchedPath, mode: PunchMode)
+  /// There is none for now; another round follows in time.
+  case notDirect(peer: PublicKey, PunchFailure)
+}

@@ -1,0 +1,276 @@
+internal import QuicTransport
+
+/// Told what a rendezvous says. Called on the loop.
+protocol RendezvousClientOwner: AnyObject {
+  /// It greeted us: what was said to an earlier connection has to be said again.
+  func rendezvousOpened(_ client: RendezvousClient, _ welcome: RelayMessage.Welcome)
+  func rendezvous(_ client: RendezvousClient, said message: RelayMessage)
+  /// The connection is gone, or none came about; another follows after `delay`.
+  func rendezvousLost(_ client: RendezvousClient, because reason: QuicError?, retryIn: Duration)
+}
+
+/// A node's connection to one rendezvous, over the node's own UDP socket, or over TCP where UDP does
+/// not pass; dialled again for ever, less and less often.
+///
+///     dialling --first to be ready--> greeting --WELCOME--> open --.
+///        ^  '---- all failed ----.        '---- closed ----.       | closed
+///        '---- backoff ------- resting <-------------------'-------'
+///
+/// A session's `PathManager` looks after its roads too, so it moves between UDP and TCP as sessions
+/// do, and keeps what it has registered.
+final class RendezvousClient {
+  let rendezvous: RendezvousAddress
+  weak var owner: (any RendezvousClientOwner)?
+  private(set) var isOpen = false
+
+  private let endpoint: EndpointCore
+  private let registry: PathRegistry
+  private let dialer: CarrierDialer
+  private let loop: any EventLoop
+  private let policy: CarrierPolicy
+  private var attempts: [DialPlan.Attempt] = []
+  /// From 0 to 1.
+  private let jitter: () -> Double
+  private var nextAttempt = 0
+  private var pendingCarriers = 0
+  private var dialled: [ConnectionCore] = []
+  private var connection: ConnectionCore?
+  private var control: MessageChannel<RelayMessage>?
+  private var paths: PathManager?
+  private var timer: LoopTimer?
+  private var failures = 0
+  private var isClosed = false
+  /// Tells answers of an earlier dial from those of this one, and numbers that an earlier connection
+  /// gave from those of this one.
+  private(set) var round = 0
+  /// The rendezvous' clock when it greeted us, and ours.
+  private var clock: (time: UInt64, at: Instant)?
+
+  init(
+    rendezvous: RendezvousAddress, endpoint: EndpointCore, registry: PathRegistry,
+    dialer: CarrierDialer, policy: CarrierPolicy, loop: any EventLoop,
+    jitter: @escaping () -> Double
+  ) {
+    self.rendezvous = rendezvous
+    self.endpoint = endpoint
+    self.registry = registry
+    self.dialer = dialer
+    self.loop = loop
+    self.policy = policy
+    self.jitter = jitter
+  }
+
+  func start() { dial() }
+
+  /// Says farewell, for good.
+  func close() {
+    isClosed = true
+    if let timer { loop.cancel(timer) }
+    for connection in dialled { connection.close(code: RelayCode.done, reason: "") }
+    connection?.close(code: RelayCode.done, reason: "")
+  }
+
+  func send(_ message: RelayMessage) {
+    if isOpen { control?.send(message) }
+  }
+
+  /// The rendezvous' clock; nil before it greeted us.
+  var time: UInt64? {
+    clock.map { $0.time + UInt64(max(0, (loop.now - $0.at).seconds)) }
+  }
+
+  /// Over UDP, so that what it saw is our UDP address.
+  var usesUDP: Bool { paths?.activePath.kind == .udp }
+
+  // MARK: Dialling
+
+  private func dial() {
+    round += 1
+    let reachesUDP = rendezvous.addresses.contains {
+      endpoint.sourceAddress(towards: $0)?.isUnspecified == false
+    }
+    attempts =
+      DialPlan(addresses: rendezvous.addresses, policy: policy, reachesUDP: reachesUDP).attempts
+    nextAttempt = 0
+    pendingCarriers = 0
+    dialNext()
+  }
+
+  private func dialNext() {
+    guard connection == nil, !isClosed else { return }
+    guard nextAttempt < attempts.count else { return restIfDone(because: nil) }
+    let attempt = attempts[nextAttempt]
+    nextAttempt += 1
+    if attempt.kind == .udp {
+      dial(attempt.address, over: nil)
+    } else {
+      pendingCarriers += 1
+      let round = round
+      dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
+        self?.carrierSettled(try? result.get(), address: attempt.address, of: round)
+      }
+    }
+    let delay =
+      nextAttempt < attempts.count
+      ? attempts[nextAttempt].delay - attempt.delay : .zero
+    arm(after: delay) { $0.dialNext() }
+  }
+
+  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress, of round: Int) {
+    guard round == self.round, connection == nil, !isClosed else {
+      if let carrier { dialer.discard(carrier.path) }
+      return
+    }
+    pendingCarriers -= 1
+    guard let carrier else { return restIfDone(because: nil) }
+    dial(address, over: carrier.path)
+  }
+
+  private func dial(_ address: SocketAddress, over path: NetworkPath?) {
+    var target = ConnectTarget(
+      address: address, expectedPeer: rendezvous.key, serverName: nil)
+    target.applicationProtocol = RelayCore.applicationProtocol
+    let made =
+      if let path {
+        try? endpoint.connect(to: target, over: path, delegate: self)
+      } else {
+        try? endpoint.connect(to: target, delegate: self)
+      }
+    // Only a broken configuration fails here, and another address fails the same way.
+    if let made { dialled.append(made) }
+  }
+
+  private func restIfDone(because reason: QuicError?) {
+    guard connection == nil, dialled.isEmpty, pendingCarriers == 0, !isClosed,
+      nextAttempt >= attempts.count
+    else { return }
+    let base = Self.backoff[min(failures, Self.backoff.count - 1)]
+    failures += 1
+    // Nodes of a relay that restarts must not come back all at once.
+    let delay = base * (0.5 + jitter() / 2)
+    arm(after: delay) { $0.dial() }
+    owner?.rendezvousLost(self, because: reason, retryIn: delay)
+  }
+
+  private func arm(after delay: Duration, _ action: @escaping (RendezvousClient) -> Void) {
+    if let timer { loop.cancel(timer) }
+    let timer = LoopTimer { [weak self] _ in
+      if let self { action(self) }
+    }
+    self.timer = timer
+    loop.schedule(timer, at: loop.now + delay)
+  }
+
+  // MARK: Greeting
+
+  private func greet(_ winner: ConnectionCore) {
+    connection = winner
+    if let timer { loop.cancel(timer) }
+    for other in dialled where other !== winner {
+      let path = other.currentPath
+      other.close(code: RelayCode.superfluous, reason: "")
+      dialer.discard(path)
+    }
+    dialled.removeAll { $0 !== winner }
+    guard let stream = try? winner.openStream(unidirectional: false) else {
+      return winner.close(code: RelayCode.protocolViolation, reason: "no control stream")
+    }
+    control = MessageChannel(stream: stream) { [weak self] in self?.received($0) }
+    control?.send(.hello(.init(version: RelayPeer.version, capabilities: 0)))
+    arm(after: Self.greetingTimeout) { client in
+      client.connection?.close(code: RelayCode.helloTimeout, reason: "no greeting")
+    }
+  }
+
+  private func received(_ message: RelayMessage?) {
+    switch message {
+    case .welcome(let welcome) where !isOpen: open(welcome)
+    case .unknown: break
+    case let message? where isOpen: owner?.rendezvous(self, said: message)
+    default:
+      connection?.close(code: RelayCode.protocolViolation, reason: "unexpected message")
+    }
+  }
+
+  private func open(_ welcome: RelayMessage.Welcome) {
+    guard let connection, let keys = PathKeys(of: connection) else { return }
+    if let timer { loop.cancel(timer) }
+    isOpen = true
+    failures = 0
+    clock = (welcome.time, loop.now)
+    let path = connection.currentPath
+    let paths = PathManager(
+      connection: connection, path: path, kind: CarrierKind(path), keys: keys,
+      endpoint: endpoint, loop: loop)
+    paths.owner = self
+    registry.add(paths)
+    self.paths = paths
+    owner?.rendezvousOpened(self, welcome)
+  }
+
+  /// A relay restarts within seconds, and then all of its nodes come.
+  private static let backoff: [Duration] = [
+    .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(15), .seconds(30), .seconds(60),
+  ]
+  private static let greetingTimeout = Duration.seconds(5)
+}
+
+extension RendezvousClient: PathManagerOwner {
+  func pathManagerWantsAlternatives(_ manager: PathManager) {
+    for address in rendezvous.addresses {
+      if manager.activePath.kind == .udp || !manager.activePath.isValidated, policy.allows(.tcp) {
+        dialer.open(address, kind: .tcp, besides: manager.activePath.path) {
+          [weak manager] result in
+          guard let carrier = try? result.get() else { return }
+          manager?.add(carrier.path, kind: carrier.kind)
+        }
+      }
+      if manager.activePath.kind != .udp, policy.allows(.udp),
+        let local = endpoint.sourceAddress(towards: address)
+      {
+        manager.add(NetworkPath(local: local, remote: address), kind: .udp)
+      }
+    }
+  }
+
+  func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {}
+
+  // The connection's idle timeout ends what stays silent.
+  func pathManager(_ manager: PathManager, silentFor time: Duration) {}
+
+  func pathManager(_ manager: PathManager, returnedAfter time: Duration) {}
+}
+
+extension RendezvousClient: ConnectionDelegate {
+  func connectionReady(_ connection: ConnectionCore) {
+    guard self.connection == nil, !isClosed else {
+      return connection.close(code: RelayCode.superfluous, reason: "")
+    }
+    greet(connection)
+  }
+
+  func connection(_ connection: ConnectionCore, opened stream: StreamCore) {
+    connection.close(code: RelayCode.protocolViolation, reason: "unexpected stream")
+  }
+
+  func connectionAllowsStreams(_ connection: ConnectionCore) {}
+
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {}
+
+  func connection(_ connection: ConnectionCore, closed error: QuicError) {
+    dialled.removeAll { $0 === connection }
+    dialer.discard(paths?.activePath.path ?? connection.currentPath)
+    if connection === self.connection {
+      if let paths {
+        paths.stop()
+        registry.remove(paths)
+      }
+      paths = nil
+      control = nil
+      isOpen = false
+      self.connection = nil
+      nextAttempt = attempts.count
+    }
+    restIfDone(because: error)
+  }
+}

@@ -1,0 +1,52 @@
+internal import QuicTransport
+internal import Tunnel
+
+/// A rendezvous as `qtun relay` prints it: `KEY@HOST:PORT`, or `KEY@HOST` at the usual port.
+///
+/// The key is not optional: who answers at an address decides which addresses our peers are told.
+struct RendezvousName: Equatable, Sendable, CustomStringConvertible {
+  /// The identity that it must prove.
+  let key: PublicKey
+  /// Where it is.
+  let address: HostPort
+
+  /// The form that `parse` reads.
+  var description: String { "\(key)@\(address)" }
+
+  /// Reads a word of the command line.
+  static func parse(_ text: String) throws(ValueProblem) -> RendezvousName {
+    guard let at = text.lastIndex(of: "@") else {
+      throw ValueProblem(
+        text, "does not say which key the rendezvous has",
+        fix: "copy KEY@HOST:PORT from the line that `qtun relay` printed")
+    }
+    guard let bytes = Base32.decode(text[..<at]), let key = PublicKey(bytes) else {
+      throw ValueProblem(
+        text, "does not begin with a key",
+        fix: "copy KEY@HOST:PORT from the line that `qtun relay` printed")
+    }
+    return RendezvousName(
+      key: key, address: try parseAddress(String(text[text.index(after: at)...])))
+  }
+
+  /// A host with or without port.
+  static func parseAddress(_ text: String) throws(ValueProblem) -> HostPort {
+    let hasPort = text.hasPrefix("[") ? !text.hasSuffix("]") : text.contains(":")
+    return try HostPort.parse(
+      hasPort ? text : "\(text):\(Relay.defaultPort)", rule: .service)
+  }
+}
+
+extension ValueParser where Value == RendezvousName {
+  /// A rendezvous with its key.
+  static let rendezvous = ValueParser { (text) throws(ValueProblem) in
+    try RendezvousName.parse(text)
+  }
+}
+
+extension ValueParser where Value == HostPort {
+  /// The public name of a relay.
+  static let relayName = ValueParser { (text) throws(ValueProblem) in
+    try RendezvousName.parseAddress(text)
+  }
+}

@@ -1,0 +1,74 @@
+internal import HolePunch
+internal import QuicTransport
+internal import Tunnel
+
+// What happens between this node, its rendezvous and its peers, in the log.
+extension LoopRun {
+  nonisolated func report(_ event: MeetingEvent) {
+    switch event {
+    case .rendezvousReady(let rendezvous, let observed):
+      log.info(
+        "rendezvous answers", .peer(rendezvous.key.description),
+        .address(observed?.description ?? "over tcp"))
+    case .rendezvousLost(let rendezvous, let reason, let delay):
+      log.warning(
+        "rendezvous does not answer", .peer(rendezvous.key.description),
+        .address(rendezvous.addresses.map(\.description).joined(separator: " ")),
+        .cause(reason?.description ?? "no way to it"), .duration(delay))
+    case .replaced(let rendezvous):
+      log.warning(
+        "the rendezvous has newer nodes with our identity", .peer(rendezvous.key.description),
+        .fix("give each of many shares an identity of its own with --identity"))
+    case .peerAbsent(let peer):
+      log.info(
+        "the sharing side is not at the rendezvous yet", .peer(peer.description),
+        .fix("check that `qtun share` is running there"))
+    case .punching(let peer, let mode):
+      log.debug("punching", .peer(peer.description), .cause(Describe.mode(mode)))
+    case .punched(let peer, let path, let mode):
+      log.info(
+        "direct path", .address(path.remote.description), .rtt(path.roundTrip),
+        .cause(Describe.way(path.kind, mode)), .peer(peer.description))
+    case .notDirect(let peer, let failure):
+      log.info("no direct path", .peer(peer.description), .cause(Describe.failure(failure)))
+    }
+  }
+}
+
+extension Describe {
+  /// How NATs are got through.
+  static func mode(_ mode: PunchMode) -> String {
+    switch mode {
+    case .plain: "plain probes"
+    case .primed: "primed, since both NATs look at ports"
+    case .predict: "prediction of a NAT's next ports"
+    case .birthday: "search for one of 256 ports"
+    case .relay: "none: both NATs are unpredictable"
+    case .blocked: "none: UDP is blocked"
+    }
+  }
+
+  /// What a path came about by.
+  static func way(_ kind: Candidate.Kind, _ mode: PunchMode) -> String {
+    switch kind {
+    case .loopback: "on this machine"
+    case .local: "on the local network"
+    case .global: "at a public address"
+    case .mapped: "by a port that the gateway forwards"
+    case .relayed: "by a relay"
+    case .reflexive, .peerReflexive, .predicted: "punched: \(self.mode(mode))"
+    }
+  }
+
+  /// Why there is no direct path.
+  static func failure(_ failure: PunchFailure) -> String {
+    switch failure {
+    case .bothNATsUnpredictable: "the NATs of both sides give out unpredictable ports"
+    case .udpBlocked: "UDP does not pass at one of the two sides"
+    case .noCandidates: "the peer has no address that may be tried"
+    case .searchRests: "a search for ports was made not long ago"
+    case .noAnswer(let mode, let probes):
+      "no answer to \(probes) probes (\(self.mode(mode))); trying again"
+    }
+  }
+}
