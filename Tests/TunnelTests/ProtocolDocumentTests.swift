@@ -17,6 +17,8 @@ struct ProtocolDocumentTests {
     case "grant": try checkGrant(vector)
     case "path": try checkPath(vector)
     case "probe": try checkProbe(vector)
+    case "relayed": try checkRelayed(vector)
+    case "forwarding": try checkForwarding(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
@@ -30,7 +32,8 @@ struct ProtocolDocumentTests {
     let vectors = try Document.load().vectors
     #expect(
       Set(vectors.map(\.kind)) == [
-        "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
+        "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
+        "forwarding", "preface",
         "frame", "go-ahead", "datagram",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })

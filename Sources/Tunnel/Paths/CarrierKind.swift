@@ -6,6 +6,8 @@ public enum CarrierKind: Int, Comparable, Sendable, CaseIterable {
   case udp
   /// TLS over TCP.
   case tcp
+  /// Through a relay, however that is reached.
+  case relay
 
   /// Those that cost less come first.
   public static func < (left: CarrierKind, right: CarrierKind) -> Bool {
@@ -16,6 +18,6 @@ public enum CarrierKind: Int, Comparable, Sendable, CaseIterable {
 extension CarrierKind {
   /// The kind of the carrier whose label this is; every real address is UDP's.
   init(_ path: NetworkPath) {
-    self = PathLabel.isCarrier(path) ? .tcp : .udp
+    self = PathLabel.isRelayed(path) ? .relay : PathLabel.isCarrier(path) ? .tcp : .udp
   }
 }

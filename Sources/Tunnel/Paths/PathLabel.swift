@@ -20,6 +20,15 @@ enum PathLabel {
   /// Whether an address is one of ours, which nobody outside of the process knows.
   static func isSynthetic(_ address: SocketAddress) -> Bool { address.high >> 16 == prefix >> 16 }
 
+  /// The path of a leg through a relay; `number` is unique in this endpoint.
+  static func relayed(_ number: UInt64) -> NetworkPath {
+    NetworkPath(
+      local: SocketAddress(high: prefix | 3, low: number << 1, port: 1),
+      remote: SocketAddress(high: prefix | 3, low: number << 1 | 1, port: 1))
+  }
+
+  static func isRelayed(_ path: NetworkPath) -> Bool { path.local.high == prefix | 3 }
+
   static func isCarrier(_ path: NetworkPath) -> Bool { path.local.high == prefix | 2 }
 
   /// The path of a carrier that is a byte stream; `number` is unique in this process.

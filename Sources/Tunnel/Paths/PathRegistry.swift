@@ -3,12 +3,19 @@ internal import QuicTransport
 /// Finds the session that a path message claims to belong to. One per endpoint.
 final class PathRegistry {
   private var managers: [SessionID: PathManager] = [:]
+  private var relays: [NetworkPath: SocketAddress] = [:]
+  /// Takes what a relay forwards, or is to forward. Valid during the call.
+  var onRelayed: ((ReceivedDatagram, Instant) -> Void)?
   /// Takes what is neither QUIC nor a path message: STUN, probes. Valid during the call.
   var onOther: ((ReceivedDatagram, Instant) -> Void)?
 
   /// Has the endpoint hand its foreign datagrams here.
   init(endpoint: EndpointCore) {
     endpoint.onForeignDatagram = { [weak self] datagram, now in
+      if datagram.bytes.first == RelayHeader.firstByte {
+        self?.onRelayed?(datagram, now)
+        return
+      }
       guard let session = PathMessage.session(of: datagram.bytes) else {
         self?.onOther?(datagram, now)
         return
@@ -24,6 +31,12 @@ final class PathRegistry {
   func remove(_ manager: PathManager) {
     managers[manager.keys.session] = nil
   }
+
+  /// A path leads through the relay at this address; nil when it is gone.
+  func note(_ path: NetworkPath, through relay: SocketAddress?) { relays[path] = relay }
+
+  /// The relay that a path leads through; nil for one that is direct.
+  func relay(of path: NetworkPath) -> SocketAddress? { relays[path] }
 
   /// A carrier closed: whoever has its path hears of it.
   func carrierEnded(_ path: NetworkPath) {

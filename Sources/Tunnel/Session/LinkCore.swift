@@ -29,6 +29,8 @@ final class LinkCore {
   private let udpTimeout: Duration
   /// Through which datagrams reach local programs.
   let gather = DatagramGather()
+  /// Found by others: through a relay, or punched.
+  private var roads: [NetworkPath] = []
   private var nextAttempt = 0
   private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
@@ -196,15 +198,25 @@ final class LinkCore {
     }
   }
 
-  /// A direct road to the peer was punched: for a session, or for the one that goes another way.
-  private func roadFound(_ road: NetworkPath) {
+  /// A road to the peer was found by others: for a session, or for the one that goes another way. One
+  /// through a relay is of use beside a direct one as well, for the day that that one fails.
+  func roadFound(_ road: NetworkPath) {
+    let kind = CarrierKind(road)
+    guard policy.allows(kind) else { return }
+    if roads.count >= Self.roadsMax { roads.removeFirst() }
+    roads.append(road)
     switch state {
     case .dialling: dial(road.remote, over: road)
     case .open(let session):
-      if session.paths?.activePath.kind != .udp { session.paths?.add(road, kind: .udp) }
+      if kind == .relay || session.paths?.activePath.kind != .udp {
+        session.paths?.add(road, kind: kind)
+      }
     case .over: break
     }
   }
+
+  /// As many as a path manager looks after.
+  private static let roadsMax = 8
 
   private func giveUpIfDone() {
     guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
@@ -309,6 +321,9 @@ extension LinkCore: SessionOwner {
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
       dialer.discard(path)
     }
+    for road in roads where road != session.connection.currentPath {
+      session.paths?.add(road, kind: CarrierKind(road))
+    }
     totals.sessions = 1
     totals.sessionsOpen = 1
     let connection = session.connection
@@ -357,12 +372,18 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
-    if CarrierKind(path) == .udp { meeting?.sessionOpened(isDirect: true) }
+    switch CarrierKind(path) {
+    case .udp: meeting?.sessionOpened(isDirect: true)
+    case .relay: meeting?.directPathLost()
+    case .tcp: break
+    }
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }
 
   private func describe(_ path: NetworkPath) -> SessionPath {
-    SessionPath(carrier: CarrierKind(path), remote: dialer.remote(of: path) ?? path.remote)
+    SessionPath(
+      carrier: CarrierKind(path),
+      remote: dialer.remote(of: path) ?? registry.relay(of: path) ?? path.remote)
   }
 
   func session(_ session: SessionCore, ended error: QuicError) {

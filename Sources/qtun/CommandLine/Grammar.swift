@@ -76,9 +76,10 @@ extension Grammar {
     help: "how fast to send: bbr suits long or lossy paths")
   /// What may carry the session.
   static let carrier = Option(
-    "carrier", "auto|udp|tcp", ValueParser<CarrierChoice>.choice, default: "auto",
+    "carrier", "auto|udp|tcp|relay", ValueParser<CarrierChoice>.choice, default: "auto",
     help: "what may carry the session: auto takes UDP where it passes, TLS over TCP where it does "
-      + "not, and goes back")
+      + "not, a relay of the ticket where nothing direct does, and goes back; relay never leaves it"
+  )
   /// When to give up a silent peer.
   static let idleTimeout = Option(
     "idle-timeout", "DURATION", .duration(in: SessionSettings.idleTimeoutRange),

@@ -127,6 +127,8 @@ enum CarrierChoice: String, CaseIterable, Sendable {
   case auto
   case udp
   case tcp
+  /// A relay and nothing else, however that is reached.
+  case relay
 }
 
 /// What `qtun pipe` needs.

@@ -84,6 +84,7 @@ extension CarrierChoice {
     case .auto: .automatic
     case .udp: .only(.udp)
     case .tcp: .only(.tcp)
+    case .relay: .only(.relay)
     }
   }
 }
