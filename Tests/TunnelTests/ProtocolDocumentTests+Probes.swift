@@ -18,8 +18,10 @@ extension ProtocolDocumentTests {
       transaction: try #require(TransactionID(try vector.bytes("transaction"))),
       observed: try #require(SocketAddress(String(observed[0]), port: port)))
     let bytes = try vector.bytes("hex")
-    let sending = PunchKeys(secret: secret, salt: salt, ours: sender, theirs: receiver)
-    let receiving = PunchKeys(secret: secret, salt: salt, ours: receiver, theirs: sender)
+    let sending = PunchKeys(
+      secret: secret, salt: salt, ours: sender, theirs: receiver, winsTies: false)
+    let receiving = PunchKeys(
+      secret: secret, salt: salt, ours: receiver, theirs: sender, winsTies: false)
     #expect(message.encoded(keys: sending) == bytes)
     #expect(ProbeMessage(bytes, keys: receiving) == message)
   }

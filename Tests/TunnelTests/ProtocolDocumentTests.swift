@@ -19,6 +19,8 @@ struct ProtocolDocumentTests {
     case "probe": try checkProbe(vector)
     case "relayed": try checkRelayed(vector)
     case "forwarding": try checkForwarding(vector)
+    case "relay": try checkRelay(vector)
+    case "find-token": try checkFindToken(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameEncoder.preface)
     case "frame": try checkFrame(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
@@ -35,6 +37,7 @@ struct ProtocolDocumentTests {
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
         "forwarding", "preface",
         "frame", "go-ahead", "datagram",
+        "relay", "find-token",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -200,11 +203,12 @@ struct ProtocolDocumentTests {
     }
     var ticket = Ticket(
       identity: identity, capability: secret, port: port, addresses: addresses)
+    ticket.rendezvous = try vector.fields["rendezvous"].map { [try rendezvous($0)] } ?? []
     if let grant { ticket = ticket.restricted(to: try #require(Grant(grant))) }
     #expect(ticket.text == text)
     let read = try Ticket(text)
     #expect(read.identity == identity && read.port == port && read.addresses == addresses)
-    #expect(read.grant == ticket.grant)
+    #expect(read.grant == ticket.grant && read.rendezvous == ticket.rendezvous)
     #expect(ticket.capability.withBytes { read.capability.matches($0) })
   }
 

@@ -103,10 +103,26 @@ struct TicketTests {
     #expect(throws: TicketError.mistyped) { try Ticket(String(text)) }
   }
 
+  @Test("rendezvous are read as they were written, with a grant and without")
+  func rendezvous() throws {
+    var ticket = Self.sample
+    ticket.addresses = []
+    ticket.rendezvous = [
+      RendezvousAddress(
+        key: Identity.fixture(9).publicKey,
+        addresses: [.serverHost.with(port: 3_478), .serverHostIPv6.with(port: 443)]),
+      RendezvousAddress(key: Identity.fixture(8).publicKey, addresses: []),
+    ]
+    #expect(try Ticket(ticket.text).rendezvous == ticket.rendezvous)
+    let grant = try #require(Grant(id: .random(), expiry: 0, uses: 0, services: []))
+    let limited = try Ticket(ticket.restricted(to: grant).text)
+    #expect(limited.rendezvous == ticket.rendezvous && limited.grant == grant)
+  }
+
   @Test("flags or content of later versions are called newer")
   func newer() throws {
     var content = Self.content()
-    content[0] = 2
+    content[0] = 4
     #expect(throws: TicketError.newer) { try Ticket(Self.seal(content)) }
     let grant = try #require(Grant(id: .random(), expiry: 0, uses: 0, services: [])).bytes
     let limited = [1] + Self.content().dropFirst() + [UInt8(grant.count)] + grant

@@ -18,8 +18,11 @@ public struct PunchKeys: Sendable {
   /// - Parameters:
   ///   - secret: what both sides share: a ticket's capability, or what a relayed session exports.
   ///   - salt: of this rendezvous; fresh each time, so that no old probe is worth anything.
-  public init(secret: SecretBytes, salt: [UInt8], ours: PublicKey, theirs: PublicKey) {
-    isFirst = ours.bytes.lexicographicallyPrecedes(theirs.bytes)
+  ///   - winsTies: of two processes with one identity, exactly one is first.
+  public init(
+    secret: SecretBytes, salt: [UInt8], ours: PublicKey, theirs: PublicKey, winsTies: Bool
+  ) {
+    isFirst = ours == theirs ? winsTies : ours.bytes.lexicographicallyPrecedes(theirs.bytes)
     let (first, second) = isFirst ? (ours, theirs) : (theirs, ours)
     let root = SecretBytes(
       Crypto.hmacSHA256(

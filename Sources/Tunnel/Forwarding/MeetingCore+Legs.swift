@@ -6,7 +6,7 @@ extension MeetingCore {
     switch message {
     case .leg(let introduction, let grant): take(grant, of: introduction, from: client)
     case .ended(let introduction):
-      dropLeg(of: MeetingID(client: ObjectIdentifier(client), introduction: introduction))
+      dropLeg(of: MeetingID(client, introduction))
     case .refused(let introduction, let reason):
       guard let peer = peer(of: introduction, from: client) else { return }
       onEvent(.notRelayed(peer: peer, RelayRefusal(rawValue: reason) ?? .other))
@@ -19,7 +19,7 @@ extension MeetingCore {
   private func take(
     _ grant: LegGrant, of introduction: UInt64, from client: RendezvousClient
   ) {
-    let id = MeetingID(client: ObjectIdentifier(client), introduction: introduction)
+    let id = MeetingID(client, introduction)
     if case .dialling(let peer, let capability, _) = role, meetings[id] == nil, makeRoom() {
       meetings[id] = Meeting(peer: peer, capability: capability, began: loop.now)
     }
@@ -36,7 +36,7 @@ extension MeetingCore {
   /// Whom an introduction is with.
   private func peer(of introduction: UInt64, from client: RendezvousClient) -> PublicKey? {
     if case .dialling(let peer, _, _) = role { return peer }
-    return meetings[MeetingID(client: ObjectIdentifier(client), introduction: introduction)]?.peer
+    return meetings[MeetingID(client, introduction)]?.peer
   }
 
   func dropLeg(of id: MeetingID) {

@@ -205,13 +205,12 @@ extension RelayCore {
     guard takeFindToken(of: peer), isKnown || peer.finds.count < limits.findsPerNodeMax else {
       return peer.send(.throttled(peer: find.peer, retryAfter: Self.throttleDelay))
     }
-    guard find.peer != peer.identity else { return }
     peer.finds[find.peer] = find.token
     seekers[find.peer, default: []].insert(ObjectIdentifier(peer))
     guard let sharers = registered[find.peer] else {
       return peer.send(.absent(peer: find.peer))
     }
-    for sharer in sharers { introduce(peer, to: sharer, token: find.token) }
+    for sharer in sharers where sharer !== peer { introduce(peer, to: sharer, token: find.token) }
   }
 
   private func takeFindToken(of peer: RelayPeer) -> Bool {

@@ -36,7 +36,15 @@ final class MeetingCore {
   /// An introduction, as this node knows it.
   struct MeetingID: Hashable {
     let client: ObjectIdentifier
+    /// Of its dials: a relay that restarts begins to count anew.
+    let round: Int
     let introduction: UInt64
+
+    init(_ client: RendezvousClient, _ introduction: UInt64) {
+      self.client = ObjectIdentifier(client)
+      round = client.round
+      self.introduction = introduction
+    }
   }
 
   struct Meeting {
@@ -48,6 +56,8 @@ final class MeetingCore {
     var wantsRound = false
     /// The session of our leg at the relay.
     var leg: UInt32?
+    /// What was told last.
+    var failure: PunchFailure?
   }
 
   /// What the machine and the process offer.
@@ -139,8 +149,14 @@ final class MeetingCore {
     }
   }
 
+  /// Whether we are the side that looked for the other.
+  private var isDialling: Bool {
+    if case .dialling = role { true } else { false }
+  }
+
+  /// The connection that the introduction came by; nil once it is gone.
   func client(_ id: MeetingID) -> RendezvousClient? {
-    clients.first { ObjectIdentifier($0) == id.client }
+    clients.first { ObjectIdentifier($0) == id.client && $0.round == id.round }
   }
 
   private func forget(_ id: MeetingID) {
@@ -262,7 +278,7 @@ extension MeetingCore: RendezvousClientOwner {
     case .knock(let knock): judge(knock, from: client)
     case .plan(let plan): follow(plan, from: client)
     case .gone(let introduction):
-      forget(MeetingID(client: ObjectIdentifier(client), introduction: introduction))
+      forget(MeetingID(client, introduction))
     case .absent(let peer): onEvent(.peerAbsent(peer))
     case .throttled: break
     case .forwarding(let message): take(message, from: client)
@@ -309,7 +325,7 @@ extension MeetingCore: RendezvousClientOwner {
     let parties = FindToken.Parties(
       rendezvous: client.rendezvous.key, dialler: knock.peer, sharer: identity)
     guard token.isValid(capability: capability, parties: parties, now: time) else { return }
-    let id = MeetingID(client: ObjectIdentifier(client), introduction: knock.introduction)
+    let id = MeetingID(client, knock.introduction)
     guard meetings[id] == nil, makeRoom() else { return }
     meetings[id] = Meeting(peer: knock.peer, capability: capability, began: loop.now)
     client.send(.admit(introduction: knock.introduction))
@@ -326,7 +342,7 @@ extension MeetingCore: RendezvousClientOwner {
   }
 
   private func follow(_ plan: RelayMessage.Plan, from client: RendezvousClient) {
-    let id = MeetingID(client: ObjectIdentifier(client), introduction: plan.introduction)
+    let id = MeetingID(client, plan.introduction)
     if case .dialling(let peer, let capability, _) = role, meetings[id] == nil {
       guard plan.peer == peer, makeRoom() else { return }
       meetings[id] = Meeting(peer: peer, capability: capability, began: loop.now)
@@ -338,7 +354,8 @@ extension MeetingCore: RendezvousClientOwner {
       driver = known
     } else {
       let keys = PunchKeys(
-        secret: meeting.capability, salt: plan.salt, ours: identity, theirs: plan.peer)
+        secret: meeting.capability, salt: plan.salt, ours: identity, theirs: plan.peer,
+        winsTies: isDialling)
       driver = PunchDriver(
         peer: plan.peer, keys: keys, filter: filter, settings: environment.punch,
         sockets: sockets, random: environment.random(), loop: loop)
@@ -366,7 +383,11 @@ extension MeetingCore: PunchDriverOwner {
   }
 
   func punch(_ driver: PunchDriver, failed failure: PunchFailure) {
-    onEvent(.notDirect(peer: driver.peer, failure))
+    let isNews = meetings.contains { $0.value.driver === driver && $0.value.failure != failure }
+    for id in meetings.keys where meetings[id]?.driver === driver {
+      meetings[id]?.failure = failure
+    }
+    if isNews { onEvent(.notDirect(peer: driver.peer, failure)) }
   }
 
   func punchWantsFreshPort(_ driver: PunchDriver) {
@@ -391,7 +412,8 @@ extension MeetingCore: PunchDriverOwner {
 
   private func want(_ driver: PunchDriver) {
     for id in meetings.keys where meetings[id]?.driver === driver {
-      meetings[id]?.wantsRound = true
+      // Nobody is left to ask: the peer's next FIND makes a new introduction.
+      if client(id) == nil { forget(id) } else { meetings[id]?.wantsRound = true }
     }
   }
 }

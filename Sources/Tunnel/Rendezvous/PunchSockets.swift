@@ -70,8 +70,9 @@ final class PunchSockets {
     socket.close()
   }
 
+  /// Closes what QUIC does not have; the rest closes with the endpoint, after its farewells.
   func closeAll() {
-    for number in sockets.keys { close(number) }
+    for number in sockets.keys where !isHandedOver(number) { close(number) }
   }
 
   /// The number of the socket that a datagram came to.

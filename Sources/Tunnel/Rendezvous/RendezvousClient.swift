@@ -48,8 +48,9 @@ final class RendezvousClient {
   private var timer: LoopTimer?
   private var failures = 0
   private var isClosed = false
-  /// Tells answers of an earlier dial from those of this one.
-  private var round = 0
+  /// Tells answers of an earlier dial from those of this one, and numbers that an earlier connection
+  /// gave from those of this one.
+  private(set) var round = 0
   /// The rendezvous' clock when it greeted us, and ours.
   private var clock: (time: UInt64, at: Instant)?
 

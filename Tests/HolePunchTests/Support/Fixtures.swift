@@ -9,8 +9,8 @@ extension PunchKeys {
     let two = Identity.fixture(2).publicKey
     let secret = SecretBytes([UInt8](repeating: secret, count: 16))
     let keys = [
-      PunchKeys(secret: secret, salt: salt, ours: one, theirs: two),
-      PunchKeys(secret: secret, salt: salt, ours: two, theirs: one),
+      PunchKeys(secret: secret, salt: salt, ours: one, theirs: two, winsTies: false),
+      PunchKeys(secret: secret, salt: salt, ours: two, theirs: one, winsTies: false),
     ]
     return keys[0].isFirst ? (keys[0], keys[1]) : (keys[1], keys[0])
   }

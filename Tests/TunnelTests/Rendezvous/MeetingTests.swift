@@ -92,6 +92,20 @@ struct MeetingTests {
     #expect(world.errors.isEmpty && world.carries())
   }
 
+  @Test("a relay that restarts in the middle counts anew, and introduces the same pair again")
+  func restartInTheMiddle() throws {
+    let world = try MeetingWorld()
+    world.network.configure(MeetingWorld.shareNAT, MeetingWorld.linkNAT) { $0.isBlackhole = true }
+    try world.start()
+    world.loop.run(for: .seconds(1))
+    world.relay.core.close()
+    try world.restartRelay(after: .milliseconds(200))
+    let isAgain = world.loop.run(for: .seconds(5)) { world.relay.core.totals.introductions == 1 }
+    #expect(isAgain && world.errors.isEmpty)
+    world.network.configure(MeetingWorld.shareNAT, MeetingWorld.linkNAT) { $0.isBlackhole = false }
+    #expect(world.timeToOpen(within: .seconds(15)) != nil)
+  }
+
   @Test("a stranger who knows the public key makes the share send nothing and learns nothing")
   func stranger() throws {
     let world = try MeetingWorld {
@@ -111,6 +125,14 @@ struct MeetingTests {
       probes == 0 && world.link.events.allSatisfy { if case .punching = $0 { false } else { true } }
     )
     #expect(world.relay.core.totals.introductions == 0)
+  }
+
+  @Test("two processes of one identity meet, as on one machine's two ends")
+  func oneIdentity() throws {
+    let world = try MeetingWorld { $0.linkIdentity = TunnelWorld.shareIdentity }
+    try world.start()
+    #expect(world.timeToOpen(within: .seconds(5)) != nil)
+    #expect(world.carries())
   }
 
   @Test("a ticket with limits is met as well; one that is over is not")

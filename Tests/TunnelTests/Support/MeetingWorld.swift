@@ -73,6 +73,7 @@ final class MeetingWorld {
     var link: SimNAT.Settings? = .linuxHome
     var roundTrip = Duration.milliseconds(40)
     var ticketCapability = TunnelWorld.capability
+    var linkIdentity = TunnelWorld.linkIdentity
     var grant: Grant?
     var stunServers: [SocketAddress] = []
     /// Whether nodes take relayed datagrams.
@@ -112,7 +113,7 @@ final class MeetingWorld {
       network: network, host: shareHost, identity: TunnelWorld.shareIdentity, accepts: true,
       connect: refuse)
     link = try Side(
-      network: network, host: linkHost, identity: TunnelWorld.linkIdentity, accepts: false,
+      network: network, host: linkHost, identity: options.linkIdentity, accepts: false,
       connect: refuse)
   }
 

@@ -34,7 +34,7 @@ extension FuzzTarget {
   private static func probe(_ bytes: UnsafeRawBufferPointer) {
     let keys = PunchKeys(
       secret: SecretBytes([UInt8](repeating: 7, count: 16)), salt: [1],
-      ours: Identity.fixtureKeys.0, theirs: Identity.fixtureKeys.1)
+      ours: Identity.fixtureKeys.0, theirs: Identity.fixtureKeys.1, winsTies: false)
     let datagram = Array(bytes)
     require(ProbeMessage(datagram, keys: keys) == nil, "a stranger guessed a tag")
     guard datagram.count >= 12 else { return }

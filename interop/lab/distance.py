@@ -1,0 +1,54 @@
+"""The small internet of `internet`, with a delay between the core and everybody, and routers on the way."""
+
+import subprocess
+
+from lab.bad_link import link_program
+from lab.internet import Internet, Node
+
+# Packets with fewer hops left die in the core, as they would in eight more routers.
+CORE_HOPS = 8
+
+
+class DistantInternet(Internet):
+    """`round_trip` seconds between any two machines that do not share a router."""
+
+    def __init__(self, qtun: str, round_trip: float) -> None:
+        self._program = link_program(qtun)
+        # Two wires on the way, each of them twice.
+        self._delay = f"delay {round_trip * 1000 / 4:g}ms"
+        self._links: list[subprocess.Popen] = []
+        super().__init__()
+        self.core.run("nft", "-f", "-", stdin=f"""
+table ip hops {{
+  chain forward {{
+    type filter hook forward priority 0; policy accept;
+    ip ttl < {CORE_HOPS} drop
+  }}
+}}
+""")
+
+    def __exit__(self, *_) -> None:
+        for process in self._links:
+            process.stdin.close()
+            process.wait()
+        super().__exit__()
+
+    def wire(self, one: Node, one_name: str, other: Node, other_name: str) -> None:
+        """Joins two nodes, by a delay where one of them is the core."""
+        if self.core not in (one, other):
+            return super().wire(one, one_name, other, other_name)
+        number = len(self._links)
+        names = [f"far{number}a", f"far{number}b"]
+        process = subprocess.Popen(
+            [self._program, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._links.append(process)
+        if process.stdout.readline() != "ready\n":
+            raise OSError("qtun-link did not start")
+        process.stdin.write(self._delay + "\n")
+        process.stdin.flush()
+        if process.stdout.readline() != "ok\n":
+            raise OSError("qtun-link does not take the delay")
+        for name, node, wanted in ((names[0], one, one_name), (names[1], other, other_name)):
+            subprocess.run(["ip", "link", "set", name, "netns", str(node.holder.pid)], check=True)
+            node.run("ip", "link", "set", name, "name", wanted)
+            node.run("ip", "link", "set", wanted, "mtu", "1500", "txqueuelen", "10000", "up")
