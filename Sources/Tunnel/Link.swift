@@ -255,7 +255,8 @@ public actor Link {
             grant: ticket.grant?.bytes ?? []),
           rendezvous: ticket.rendezvous, stunServers: configuration.stunServers,
           endpoint: endpoint, socket: socket, registry: registry, dialer: meetingDialer,
-          policy: configuration.carriers, loop: loop, onEvent: { onEvent(.meeting($0)) })
+          policy: configuration.carriers.towardsRelay, loop: loop,
+          onEvent: { onEvent(.meeting($0)) })
         core.meeting = LinkMeeting(
           meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
       }

@@ -18,6 +18,8 @@ struct ProtocolDocumentTests {
     case "grant": try checkGrant(vector)
     case "path": try checkPath(vector)
     case "probe": try checkProbe(vector)
+    case "relayed": try checkRelayed(vector)
+    case "forwarding": try checkForwarding(vector)
     case "relay": try checkRelay(vector)
     case "find-token": try checkFindToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
@@ -37,8 +39,9 @@ struct ProtocolDocumentTests {
     let vectors = try Document.load().vectors
     #expect(
       Set(vectors.map(\.kind)) == [
-        "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "preface",
-        "frame", "go-ahead", "datagram", "upgrade", "websocket", "reverse-header", "relay",
+        "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
+        "forwarding", "preface", "frame", "go-ahead", "datagram", "upgrade", "websocket",
+        "reverse-header", "relay",
         "find-token",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })

@@ -8,6 +8,8 @@ public enum CarrierKind: Int, Comparable, Sendable, CaseIterable {
   case tcp
   /// A WebSocket over TLS over TCP.
   case webSocket
+  /// Through a relay, however that is reached.
+  case relay
 
   /// Those that cost less come first.
   public static func < (left: CarrierKind, right: CarrierKind) -> Bool {

@@ -20,7 +20,8 @@ enum PathLabel {
   /// Whether an address is one of ours, which nobody outside of the process knows.
   static func isSynthetic(_ address: SocketAddress) -> Bool { address.high >> 16 == prefix >> 16 }
 
-  /// The path of a carrier that is a byte stream; `number` is unique in this process.
+  /// The path of a carrier that is a byte stream, whose `number` is unique in this process, or of a
+  /// leg through a relay, whose `number` is unique in this endpoint.
   static func carrier(_ number: UInt64, kind: CarrierKind) -> NetworkPath {
     precondition(kind != .udp, "UDP has addresses of its own")
     let high = prefix | firstCarrier + UInt64(kind.rawValue)
@@ -35,9 +36,11 @@ enum PathLabel {
     return CarrierKind(rawValue: Int(clamping: path.local.high - (prefix | firstCarrier)))
   }
 
-  /// The number of the carrier whose label this is; nil for a path of another sort.
+  /// The number of the byte stream whose label this is; nil for a path of another sort. Legs through
+  /// relays are numbered apart.
   static func carrierNumber(_ path: NetworkPath) -> UInt64? {
-    carrierKind(path) == nil ? nil : path.local.low >> 1
+    guard let kind = carrierKind(path), kind != .relay else { return nil }
+    return path.local.low >> 1
   }
 
   /// The first subnet that carriers have, less the kind that has none.

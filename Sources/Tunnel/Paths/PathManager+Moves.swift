@@ -6,7 +6,9 @@ extension PathManager {
   /// Returns to a better kind of path once it has proved itself.
   func consider(now: Instant) {
     guard !isServer, let other = best(excluding: active, now: now) else { return }
-    let isProven = paths[other].answersInRow >= Self.answersToReturn
+    // A session on a relay has left nothing that it could be flapping to and from.
+    let answers = paths[active].kind == .relay ? 1 : Self.answersToReturn
+    let isProven = paths[other].answersInRow >= answers
     let isBetter = paths[other].kind < paths[active].kind && cycleInterval == nil
     if (isBetter && isProven) || !paths[active].isValidated {
       move(to: other, because: .better)

@@ -5,12 +5,19 @@ final class PathRegistry {
   private var managers: [SessionID: PathManager] = [:]
   /// Numbers for the carriers of this endpoint, whoever opens them.
   let carrierNumbers = CarrierNumbers()
+  private var relays: [NetworkPath: SocketAddress] = [:]
+  /// Takes what a relay forwards, or is to forward. Valid during the call.
+  var onRelayed: ((ReceivedDatagram, Instant) -> Void)?
   /// Takes what is neither QUIC nor a path message: STUN, probes. Valid during the call.
   var onOther: ((ReceivedDatagram, Instant) -> Void)?
 
   /// Has the endpoint hand its foreign datagrams here.
   init(endpoint: EndpointCore) {
     endpoint.onForeignDatagram = { [weak self] datagram, now in
+      if datagram.bytes.first == RelayHeader.firstByte {
+        self?.onRelayed?(datagram, now)
+        return
+      }
       guard let session = PathMessage.session(of: datagram.bytes) else {
         self?.onOther?(datagram, now)
         return
@@ -26,6 +33,12 @@ final class PathRegistry {
   func remove(_ manager: PathManager) {
     managers[manager.keys.session] = nil
   }
+
+  /// A path leads through the relay at this address; nil when it is gone.
+  func note(_ path: NetworkPath, through relay: SocketAddress?) { relays[path] = relay }
+
+  /// The relay that a path leads through; nil for one that is direct.
+  func relay(of path: NetworkPath) -> SocketAddress? { relays[path] }
 
   /// A carrier closed: whoever has its path hears of it.
   func carrierEnded(_ path: NetworkPath) {

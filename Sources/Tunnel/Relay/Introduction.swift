@@ -10,6 +10,8 @@ struct Introduction {
   let salt: [UInt8]
   /// The sharer has checked the token. Before, the dialler learns nothing of it.
   var isAdmitted = false
+  /// Of its legs at the relay's forwarder.
+  var session: UInt32?
   private var round: UInt32 = 0
   private var planned: (dialler: PunchPlan, sharer: PunchPlan)?
   private var rounds: TokenBucket

@@ -15,6 +15,10 @@ final class RelayCore {
   let carriers: CarrierListener
   private let loop: any EventLoop
   private let limits: RelayLimits
+  /// Moves datagrams between nodes that were introduced.
+  let forwarder: Forwarder
+  /// The introduction of each session that is forwarded.
+  var forwarded: [UInt32: UInt64] = [:]
   private let stunPorts: [UInt16]
   /// Seconds since 1970.
   private let wallClock: () -> UInt64
@@ -25,7 +29,7 @@ final class RelayCore {
   /// The connections that want to be found under an identity, oldest first. Several processes may
   /// have one identity; the one whose ticket a token was made with agrees.
   private var registered: [PublicKey: [RelayPeer]] = [:]
-  private var introductions: [UInt64: Introduction] = [:]
+  var introductions: [UInt64: Introduction] = [:]
   private var lastIntroduction: UInt64 = 0
   private var lastSerial: UInt64 = 0
   /// Who looks for an identity, registered or not.
@@ -55,6 +59,9 @@ final class RelayCore {
     self.stunPorts = stunPorts
     self.wallClock = wallClock
     self.onEvent = onEvent
+    forwarder = Forwarder(endpoint: endpoint, loop: loop, limits: limits.forwarding)
+    forwarder.owner = self
+    registry.onRelayed = { [weak forwarder] in forwarder?.receive($0, now: $1) }
     endpoint.onIncoming = { [weak self] in self?.admit($0) }
   }
 
@@ -62,6 +69,7 @@ final class RelayCore {
   func close() {
     endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
     carriers.close()
+    forwarder.close()
   }
 
   private func admit(_ connection: ConnectionCore) {
@@ -74,7 +82,7 @@ final class RelayCore {
   }
 
   /// One IPv4 address, or one IPv6 network: a host has a whole /64.
-  private func sourceKey(_ peer: RelayPeer) -> UInt64 {
+  func sourceKey(_ peer: RelayPeer) -> UInt64 {
     let path = peer.connection.currentPath
     let remote = carriers.remote(of: path) ?? path.remote
     return remote.ipv4.map(UInt64.init) ?? remote.high
@@ -109,7 +117,7 @@ extension RelayCore: RelayPeerOwner {
     totals.nodesOpen = greeted.count
     peer.welcome(
       RelayMessage.Welcome(
-        version: RelayPeer.version, capabilities: 0, time: wallClock(),
+        version: RelayPeer.version, capabilities: RelayMessage.forwards, time: wallClock(),
         lease: Self.leaseSeconds, observed: peer.observed, stunPorts: stunPorts))
     onEvent(.nodeConnected(identity, peer.observed ?? peer.path.remote))
     return true
@@ -127,7 +135,7 @@ extension RelayCore: RelayPeerOwner {
       if peer.introductions.contains(introduction) { plan(introduction, isWanted: true) }
     case .done(let introduction): end(introduction, by: peer)
     case .unknown: break
-    case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled:
+    case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled, .forwarding:
       peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     }
   }
@@ -250,6 +258,7 @@ extension RelayCore {
         asked.sharer.send(.gone(introduction: other))
       }
     }
+    openLegs(number)
     plan(number, isWanted: false)
   }
 
@@ -279,6 +288,7 @@ extension RelayCore {
     let other = isDialler ? introduction.sharer : introduction.dialler
     introduction.dialler.introductions.remove(number)
     introduction.sharer.introductions.remove(number)
+    closeLegs(introduction)
     if isDialler || introduction.isAdmitted { other.send(.gone(introduction: number)) }
     guard let sharer = introduction.sharer.identity else { return }
     if isDialler {

@@ -23,6 +23,8 @@ public struct RelayLimits: Sendable {
   public var roundsPerSecond = 4.0
   /// See `roundsPerSecond`.
   public var roundsBurst = 16.0
+  /// Datagrams that nodes send each other through the relay.
+  public var forwarding = ForwardingLimits()
 
   /// The defaults.
   public init() {}

@@ -33,12 +33,14 @@ enum RelayMessage: WireMessage {
   case absent(peer: PublicKey)
   /// A FIND was not taken; the node may ask again later.
   case throttled(peer: PublicKey, retryAfter: Duration)
+  /// About datagrams that the relay moves.
+  case forwarding(ForwardingMessage)
   /// A message of a later version.
   case unknown(type: UInt64)
 
   struct Hello: Equatable {
     var version: UInt64
-    /// Optional abilities, one bit each; none is defined yet.
+    /// Optional abilities, one bit each: `forwards`.
     var capabilities: UInt64
   }
 
@@ -129,6 +131,9 @@ enum RelayMessage: WireMessage {
       type = 13
       body.raw(peer.bytes)
       body.varint(UInt64(max(0, delay.wholeNanoseconds / 1_000_000)))
+    case .forwarding(let message):
+      type = message.type
+      message.write(to: &body)
     case .unknown(let unknown): type = unknown
     }
     var message = WireWriter()
@@ -193,6 +198,7 @@ enum RelayMessage: WireMessage {
         return nil
       }
       message = .throttled(peer: peer, retryAfter: .milliseconds(Int64(delay)))
+    case ForwardingMessage.types: message = ForwardingMessage.message(type: type, &reader)
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

@@ -20,6 +20,8 @@ final class RelayPeer {
   private(set) var state = State.connecting
   /// How it can be reached; nil until it has said so.
   var offer: NodeOffer?
+  /// Of its HELLO.
+  private(set) var capabilities: UInt64 = 0
   /// Wants to be found.
   var isRegistered = false
   /// Whom it looks for, with the token for each; bounded by the owner.
@@ -109,7 +111,9 @@ final class RelayPeer {
   private func receivedEarly(_ message: RelayMessage?) {
     guard case .greeting = state else { return }
     switch message {
-    case .hello(let hello) where hello.version >= Self.version: open()
+    case .hello(let hello) where hello.version >= Self.version:
+      capabilities = hello.capabilities
+      open()
     case .hello:
       close(
         code: RelayCode.versionUnsupported, reason: "qtun-relay/1 version \(Self.version) needed")

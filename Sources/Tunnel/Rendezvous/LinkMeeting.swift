@@ -3,7 +3,7 @@ internal import QuicTransport
 /// How the connecting side uses its rendezvous: beside the ticket's addresses while there is no
 /// session, and for a direct path while the session goes another way.
 final class LinkMeeting {
-  /// Called on the loop with each direct road to the peer.
+  /// Called on the loop with each road to the peer, direct or through a relay.
   var onRoad: ((NetworkPath) -> Void)? {
     didSet { meeting.onPath = { [weak self] road, _ in self?.onRoad?(road) } }
   }
@@ -50,6 +50,9 @@ final class LinkMeeting {
     if let timer { loop.cancel(timer) }
     if isDirect { meeting.satisfied(by: peer) }
   }
+
+  /// The session had to go back to a relay: another direct path is looked for.
+  func directPathLost() { meeting.askForRounds(with: peer) }
 
   func close() {
     if let timer { loop.cancel(timer) }

@@ -26,6 +26,7 @@ extension MeetingCore {
     let meeting = MeetingCore(
       identity: identity, role: role, sockets: sockets, stunServers: stunServers,
       environment: environment, loop: loop, onEvent: onEvent)
+    meeting.legs = RelayedSockets(endpoint: endpoint, registry: registry, loop: loop)
     registry.onOther = { [weak meeting] in meeting?.receive($0, now: $1) }
     let clients = rendezvous.prefix(RendezvousAddress.countMax).map { rendezvous in
       RendezvousClient(

@@ -8,13 +8,15 @@ internal import QuicTransport
 ///     sharing:  KNOCK --token holds--> ADMIT          dialling:  FIND, renewed
 ///     both:     PLAN --> PunchDriver --> a path, which QUIC is given
 final class MeetingCore {
-  /// Called once for every path that stands: the road, and how it came about.
+  /// Where legs through a relay end; nil where nothing may be relayed. Set before `start`.
+  var legs: RelayedSockets?
+  /// Called once for every path that stands, direct or (dialling side) through a relay.
   var onPath: ((_ road: NetworkPath, _ peer: PublicKey) -> Void)?
-  private let onEvent: (MeetingEvent) -> Void
+  let onEvent: (MeetingEvent) -> Void
 
   private let identity: PublicKey
-  private let role: MeetingRole
-  private let loop: any EventLoop
+  let role: MeetingRole
+  let loop: any EventLoop
   private let sockets: PunchSockets
   private let environment: Environment
   private var clients: [RendezvousClient] = []
@@ -26,13 +28,13 @@ final class MeetingCore {
   private var offer = NodeOffer(number: 1, report: NATReport(), candidates: [])
   private var offerIsReady = false
   private var observed: SocketAddress?
-  private var meetings: [MeetingID: Meeting] = [:]
+  var meetings: [MeetingID: Meeting] = [:]
   private var offerTimer: LoopTimer?
   private var findTimer: LoopTimer?
   private var isClosed = false
 
   /// An introduction, as this node knows it.
-  private struct MeetingID: Hashable {
+  struct MeetingID: Hashable {
     let client: ObjectIdentifier
     /// Of its dials: a relay that restarts begins to count anew.
     let round: Int
@@ -45,13 +47,15 @@ final class MeetingCore {
     }
   }
 
-  private struct Meeting {
+  struct Meeting {
     let peer: PublicKey
     let capability: SecretBytes
     let began: Instant
     var driver: PunchDriver?
     var salt: [UInt8] = []
     var wantsRound = false
+    /// The session of our leg at the relay.
+    var leg: UInt32?
     /// What was told last.
     var failure: PunchFailure?
   }
@@ -90,6 +94,7 @@ final class MeetingCore {
     self.clients = clients
     for client in clients {
       client.owner = self
+      if legs != nil { client.capabilities = RelayMessage.forwards }
       client.start()
       for address in client.rendezvous.addresses where !stunServers.contains(address) {
         stunServers.append(address)
@@ -107,13 +112,15 @@ final class MeetingCore {
     }
     for meeting in meetings.values { meeting.driver?.stop() }
     meetings.removeAll()
+    legs?.close()
     for client in clients { client.close() }
     sockets.closeAll()
   }
 
-  /// A session with the peer stands on a direct path: nothing more is looked for.
+  /// A session with the peer stands on a direct path: nothing more is looked for. What has a leg is
+  /// kept, so that the session has somewhere to go.
   func satisfied(by peer: PublicKey) {
-    for (id, meeting) in meetings where meeting.peer == peer {
+    for (id, meeting) in meetings where meeting.peer == peer && meeting.leg == nil {
       client(id)?.send(.done(introduction: id.introduction))
       forget(id)
     }
@@ -148,12 +155,14 @@ final class MeetingCore {
   }
 
   /// The connection that the introduction came by; nil once it is gone.
-  private func client(_ id: MeetingID) -> RendezvousClient? {
+  func client(_ id: MeetingID) -> RendezvousClient? {
     clients.first { ObjectIdentifier($0) == id.client && $0.round == id.round }
   }
 
   private func forget(_ id: MeetingID) {
-    meetings.removeValue(forKey: id)?.driver?.stop()
+    let meeting = meetings.removeValue(forKey: id)
+    meeting?.driver?.stop()
+    if let leg = meeting?.leg { legs?.remove(leg) }
   }
 
   /// The longest STUN message that we take.
@@ -272,6 +281,7 @@ extension MeetingCore: RendezvousClientOwner {
       forget(MeetingID(client, introduction))
     case .absent(let peer): onEvent(.peerAbsent(peer))
     case .throttled: break
+    case .forwarding(let message): take(message, from: client)
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .unknown: break
     }
   }
@@ -282,6 +292,7 @@ extension MeetingCore: RendezvousClientOwner {
     // Its numbers mean nothing to the next connection; what is being punched may still succeed.
     let id = ObjectIdentifier(client)
     for (meeting, state) in meetings where meeting.client == id {
+      dropLeg(of: meeting)
       if state.driver?.state != .punching { forget(meeting) }
     }
     guard !isClosed else { return }
@@ -321,7 +332,7 @@ extension MeetingCore: RendezvousClientOwner {
   }
 
   /// Drops a meeting that leads nowhere, if there are too many.
-  private func makeRoom() -> Bool {
+  func makeRoom() -> Bool {
     guard meetings.count >= Self.meetingsMax else { return true }
     let idle = meetings.filter { $0.value.driver?.state != .punching }
     guard let oldest = idle.min(by: { $0.value.began < $1.value.began }) else { return false }

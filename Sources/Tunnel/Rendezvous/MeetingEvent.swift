@@ -15,6 +15,10 @@ public enum MeetingEvent: Sendable {
   case punching(peer: PublicKey, mode: PunchMode)
   /// A direct path stands.
   case punched(peer: PublicKey, path: PunchedPath, mode: PunchMode)
+  /// The relay moves nothing between us and the peer, and why.
+  case notRelayed(peer: PublicKey, RelayRefusal)
+  /// We send more through the relay than it takes from us; the rest is lost.
+  case relayThrottles(peer: PublicKey, bytesPerSecond: UInt64)
   /// There is none for now; another round follows in time.
   case notDirect(peer: PublicKey, PunchFailure)
 }

@@ -5,6 +5,8 @@ protocol RendezvousClientOwner: AnyObject {
   /// It greeted us: what was said to an earlier connection has to be said again.
   func rendezvousOpened(_ client: RendezvousClient, _ welcome: RelayMessage.Welcome)
   func rendezvous(_ client: RendezvousClient, said message: RelayMessage)
+  /// The connection moved from one road to another.
+  func rendezvous(_ client: RendezvousClient, movedFrom old: NetworkPath, to road: NetworkPath)
   /// The connection is gone, or none came about; another follows after `delay`.
   func rendezvousLost(_ client: RendezvousClient, because reason: QuicError?, retryIn: Duration)
 }
@@ -22,6 +24,12 @@ final class RendezvousClient {
   let rendezvous: RendezvousAddress
   weak var owner: (any RendezvousClientOwner)?
   private(set) var isOpen = false
+  /// The path of the connection; nil while there is none.
+  private(set) var road: NetworkPath?
+  /// The UDP or TCP address that it leads to.
+  var address: SocketAddress? { road.map { dialer.remote(of: $0) ?? $0.remote } }
+  /// Of our HELLO; set before `start`.
+  var capabilities: UInt64 = 0
 
   private let endpoint: EndpointCore
   private let registry: PathRegistry
@@ -176,7 +184,7 @@ final class RendezvousClient {
       return winner.close(code: RelayCode.protocolViolation, reason: "no control stream")
     }
     control = MessageChannel(stream: stream) { [weak self] in self?.received($0) }
-    control?.send(.hello(.init(version: RelayPeer.version, capabilities: 0)))
+    control?.send(.hello(.init(version: RelayPeer.version, capabilities: capabilities)))
     arm(after: Self.greetingTimeout) { client in
       client.connection?.close(code: RelayCode.helloTimeout, reason: "no greeting")
     }
@@ -199,6 +207,7 @@ final class RendezvousClient {
     failures = 0
     clock = (welcome.time, loop.now)
     let path = connection.currentPath
+    road = path
     let paths = PathManager(
       connection: connection, path: path, kind: CarrierKind(path), keys: keys,
       endpoint: endpoint, loop: loop)
@@ -233,7 +242,11 @@ extension RendezvousClient: PathManagerOwner {
     }
   }
 
-  func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {}
+  func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {
+    guard let old = road else { return }
+    road = path.path
+    owner?.rendezvous(self, movedFrom: old, to: path.path)
+  }
 
   // The connection's idle timeout ends what stays silent.
   func pathManager(_ manager: PathManager, silentFor time: Duration) {}
@@ -266,6 +279,7 @@ extension RendezvousClient: ConnectionDelegate {
         registry.remove(paths)
       }
       paths = nil
+      road = nil
       control = nil
       isOpen = false
       self.connection = nil

@@ -22,7 +22,7 @@ struct DialPlan {
   init(addresses: [SocketAddress], policy: CarrierPolicy, reachesUDP: Bool) {
     var attempts: [Attempt] = []
     var start = Duration.zero
-    for kind in CarrierKind.allCases where policy.allows(kind) {
+    for kind in CarrierKind.allCases where kind != .relay && policy.allows(kind) {
       for (index, address) in addresses.enumerated() {
         attempts.append(
           Attempt(delay: start + Self.headStart * index, address: address, kind: kind))

@@ -23,7 +23,9 @@ extension LinkCore {
 
   /// A path as people know it.
   func describe(_ path: NetworkPath) -> SessionPath {
-    SessionPath(carrier: CarrierKind(path), remote: dialer.remote(of: path) ?? path.remote)
+    SessionPath(
+      carrier: CarrierKind(path),
+      remote: dialer.remote(of: path) ?? registry.relay(of: path) ?? path.remote)
   }
 
   private func openCarrier(to address: SocketAddress, beside paths: PathManager) {

@@ -11,7 +11,7 @@ internal import QuicTransport
 /// session wait for one, so many and so long.
 final class LinkCore {
   let endpoint: EndpointCore
-  private let loop: any EventLoop
+  let loop: any EventLoop
   let ticket: Ticket
   private let onEvent: (TunnelEvent) -> Void
   private let opened: () -> Void
@@ -22,7 +22,7 @@ final class LinkCore {
   private var proxyError: ProxyError?
   private var attempts: [DialPlan.Attempt] = []
   let policy: CarrierPolicy
-  private let registry: PathRegistry
+  let registry: PathRegistry
   let dialer: CarrierDialer
   /// Another way to the peer; set before `start`.
   var meeting: LinkMeeting? {
@@ -34,6 +34,8 @@ final class LinkCore {
   private let udpTimeout: Duration
   /// Through which datagrams reach local programs.
   let gather = DatagramGather()
+  /// Found by others: through a relay, or punched.
+  private var roads: [NetworkPath] = []
   private var nextAttempt = 0
   private var pendingCarriers = 0
   private var dialTimer: LoopTimer?
@@ -47,7 +49,7 @@ final class LinkCore {
   private var hasOpened = false
   /// The session that was lost; the sharing side is told, so that it need not keep it.
   private var lostSession: SessionID?
-  private var flows: [Int64: any Flow] = [:]
+  private(set) var flows: [Int64: any Flow] = [:]
   /// What the sharing side is asked to listen for; set before `start`, if at all.
   var remoteListeners: RemoteListeners?
   /// Accepted before the session was open, or while the peer allows no more flows.
@@ -203,6 +205,9 @@ final class LinkCore {
     failures.removeAll()
     proxyError = nil
     dialled.removeAll()
+    // Legs that stand are not granted again; what was punched is punched anew.
+    roads.removeAll { CarrierKind($0) != .relay || registry.relay(of: $0) == nil }
+    for road in roads { dial(road.remote, over: road) }
     meeting?.begin()
     dialNext(after: .zero)
   }
@@ -281,15 +286,25 @@ final class LinkCore {
     }
   }
 
-  /// A direct road to the peer was punched: for a session, or for the one that goes another way.
-  private func roadFound(_ road: NetworkPath) {
+  /// A road to the peer was found by others: for a session, or for the one that goes another way. One
+  /// through a relay is of use beside a direct one as well, for the day that that one fails.
+  func roadFound(_ road: NetworkPath) {
+    let kind = CarrierKind(road)
+    guard policy.allows(kind) else { return }
+    if roads.count >= Self.roadsMax { roads.removeFirst() }
+    roads.append(road)
     switch state {
     case .dialling: dial(road.remote, over: road)
     case .open(let session):
-      if session.paths?.activePath.kind != .udp { session.paths?.add(road, kind: .udp) }
+      if kind == .relay || session.paths?.activePath.kind != .udp {
+        session.paths?.add(road, kind: kind)
+      }
     case .resting, .over: break
     }
   }
+
+  /// As many as a path manager looks after.
+  private static let roadsMax = 8
 
   private func giveUpIfDone() {
     guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
@@ -376,21 +391,6 @@ final class LinkCore {
   private static let holdsAfter = Duration.seconds(5)
 }
 
-extension LinkCore {
-  var report: TunnelReport {
-    guard let session = openSession else {
-      return TunnelReport(totals: statistics, sessions: [], isDialling: true)
-    }
-    let now = loop.now
-    let open = flows.values.sorted { $0.number < $1.number }
-    let report = session.report(
-      path: describe(session.currentRoad),
-      flows: open.prefix(SessionReport.flowsMax).map { $0.status(now: now) },
-      flowsOpen: open.count)
-    return TunnelReport(totals: statistics, sessions: report.map { [$0] } ?? [], isDialling: false)
-  }
-}
-
 extension LinkCore: SessionOwner {
   func sessionOpened(_ session: SessionCore) {
     guard case .dialling = state, dialled.contains(where: { $0 === session }) else {
@@ -409,6 +409,9 @@ extension LinkCore: SessionOwner {
       let path = other.connection.currentPath
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
       dialer.discard(path)
+    }
+    for road in roads where road != session.connection.currentPath {
+      session.paths?.add(road, kind: CarrierKind(road))
     }
     if case .cycling(let interval) = policy { session.paths?.cycleInterval = interval }
     totals.sessions += 1
@@ -471,7 +474,11 @@ extension LinkCore: SessionOwner {
 
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason) {
     totals.switches += 1
-    if CarrierKind(path) == .udp { meeting?.sessionOpened(isDirect: true) }
+    switch CarrierKind(path) {
+    case .udp: meeting?.sessionOpened(isDirect: true)
+    case .relay: meeting?.directPathLost()
+    case .tcp, .webSocket: break
+    }
     dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
   }

@@ -245,7 +245,8 @@ final class ShareCore {
 
   private func describe(_ path: NetworkPath) -> SessionPath {
     SessionPath(
-      carrier: CarrierKind(path), remote: carriers.remote(of: path) ?? path.remote)
+      carrier: CarrierKind(path),
+      remote: carriers.remote(of: path) ?? registry.relay(of: path) ?? path.remote)
   }
 
   /// Whom the flows of a session come from, as a target may be told.

@@ -42,6 +42,9 @@ extension Grammar {
         + "whoever holds a ticket is introduced to its share: both sides learn each other's "
         + "addresses and send at the same time, so that their NATs let them through. It also "
         + "answers STUN.",
+      "Until they are connected directly, and where they cannot be, it moves what they send each "
+        + "other: encrypted from end to end, up to 200 Mbit/s for each session and 1 Gbit/s in all, "
+        + "which sessions share fairly.",
       "It learns who talks to whom and at which addresses. It learns no ticket, and cannot read or "
         + "change what is sent.",
       "Prints one line on standard output: what to give to --rendezvous.",

@@ -78,9 +78,10 @@ extension Grammar {
     help: "how fast to send: bbr suits long or lossy paths")
   /// What may carry the session.
   static let carrier = Option(
-    "carrier", "auto|udp|tcp|ws", ValueParser<CarrierChoice>.choice, default: "auto",
+    "carrier", "auto|udp|tcp|ws|relay", ValueParser<CarrierChoice>.choice, default: "auto",
     help: "what may carry the session: auto takes UDP where it passes, TLS over TCP or a WebSocket "
-      + "where it does not, and goes back")
+      + "where it does not, a relay of the ticket where nothing direct does, and goes back; relay "
+      + "never leaves it")
   /// What TCP goes through.
   static let proxy = Option(
     "proxy", "URL|none", ValueParser<ProxyURL>.proxy,

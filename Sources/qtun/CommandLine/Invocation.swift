@@ -163,6 +163,8 @@ enum CarrierChoice: String, CaseIterable, Sendable {
   case udp
   case tcp
   case ws
+  /// A relay and nothing else, however that is reached.
+  case relay
 }
 
 /// What `qtun pipe` needs.

@@ -85,6 +85,7 @@ extension CarrierChoice {
     case .udp: .only(.udp)
     case .tcp: .only(.tcp)
     case .ws: .only(.webSocket)
+    case .relay: .only(.relay)
     }
   }
 }

@@ -3,9 +3,10 @@ internal import Tunnel
 
 /// What tunnels report, in words for the user.
 enum Describe {
-  /// How a session is connected: `direct udp 192.0.2.7:4433`.
+  /// How a session is connected: `direct udp 192.0.2.7:4433`, `through the relay 192.0.2.9:3478`.
   static func path(_ path: SessionPath) -> String {
-    "direct \(name(path.carrier)) \(path.remote)"
+    path.carrier == .relay
+      ? "through the relay \(path.remote)" : "direct \(name(path.carrier)) \(path.remote)"
   }
 
   /// Why it does not travel on a better carrier.
@@ -34,6 +35,7 @@ enum Describe {
     case .udp: "udp"
     case .tcp: "tcp"
     case .webSocket: "ws"
+    case .relay: "relay"
     }
   }
 

@@ -29,6 +29,14 @@ extension LoopRun {
       log.info(
         "direct path", .address(path.remote.description), .rtt(path.roundTrip),
         .cause(Describe.way(path.kind, mode)), .peer(peer.description))
+    case .notRelayed(let peer, let refusal):
+      log.warning(
+        "the relay does not take us", .peer(peer.description),
+        .cause(Describe.refusal(refusal)))
+    case .relayThrottles(let peer, let rate):
+      log.warning(
+        "the relay limits what we send", .peer(peer.description),
+        .cause("\(rate) bytes a second, and we have more"))
     case .notDirect(let peer, let failure):
       log.info("no direct path", .peer(peer.description), .cause(Describe.failure(failure)))
     }
@@ -57,6 +65,17 @@ extension Describe {
     case .mapped: "by a port that the gateway forwards"
     case .relayed: "by a relay"
     case .reflexive, .peerReflexive, .predicted: "punched: \(self.mode(mode))"
+    }
+  }
+
+  /// Why a relay moves nothing.
+  static func refusal(_ refusal: RelayRefusal) -> String {
+    switch refusal {
+    case .full: "it has as many sessions as it takes"
+    case .identityLimit: "one of the two identities has as many sessions there as it may"
+    case .addressLimit: "too many sessions come from the address of one side"
+    case .samePath: "both sides come from the same address and port"
+    case .other: "for a reason that this version does not know"
     }
   }
 

@@ -31,6 +31,13 @@ struct RelayMessageTests {
     .gone(introduction: 7),
     .absent(peer: Identity.fixture(1).publicKey),
     .throttled(peer: Identity.fixture(1).publicKey, retryAfter: .seconds(10)),
+    .forwarding(
+      .leg(
+        introduction: 7,
+        LegGrant(session: 0x0102_0304, generation: 0x0506_0708, key: [UInt8](0..<32)))),
+    .forwarding(.refused(introduction: 7, reason: 2)),
+    .forwarding(.ended(introduction: 7)),
+    .forwarding(.throttled(introduction: 7, bytesPerSecond: 25_000_000)),
     .unknown(type: 12_042),
   ]
 

@@ -77,6 +77,8 @@ final class MeetingWorld {
     var linkIdentity = TunnelWorld.linkIdentity
     var grant: Grant?
     var stunServers: [SocketAddress] = []
+    /// Whether nodes take relayed datagrams.
+    var relays = false
   }
 
   static let shareNAT = SocketAddress(ipv4: 0xc633_6401, port: 0)
@@ -217,6 +219,10 @@ final class MeetingWorld {
       identity: side.identity.publicKey, role: role, sockets: sockets,
       stunServers: options.stunServers, environment: environment, loop: loop,
       onEvent: { [weak side] in side?.events.append($0) })
+    if options.relays {
+      meeting.legs = RelayedSockets(
+        endpoint: side.endpoint, registry: side.registry, loop: loop)
+    }
     side.registry.onOther = { [weak meeting] in meeting?.receive($0, now: $1) }
     side.meeting = meeting
     let client = RendezvousClient(

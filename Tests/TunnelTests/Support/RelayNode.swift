@@ -61,10 +61,10 @@ final class RelayNode {
   }
 
   /// Dials and greets.
-  func connect(to relay: SimRelay) throws {
+  func connect(to relay: SimRelay, capabilities: UInt64 = 0) throws {
     peer.onReady = { [weak self] peer in
       self?.answerProbes()
-      let hello = RelayMessage.hello(.init(version: 1, capabilities: 0))
+      let hello = RelayMessage.hello(.init(version: 1, capabilities: capabilities))
       _ = try? peer.open(sending: hello.encoded)
     }
     try peer.dial(relay.socket.localAddress, expecting: SimRelay.identity)
