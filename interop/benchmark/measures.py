@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import time
 
-from . import faulty_link, network, ssh_forward
+from . import datagrams, faulty_link, network, ssh_forward
 from .process import Broken
 from .reference_peer import missing_programs, reference_peer
 from .tunnel import ENTRANCE_PORT
@@ -29,12 +29,13 @@ class Sizes:
   fresh_bytes: int = 200_000_000
   faulty_bytes: int = 100_000_000
   starts: int = 20
+  datagram_seconds: int = 10
 
 
 QUICK = Sizes(
   bulk_bytes=200_000_000, reference_bytes=200_000_000, exchanges=1000, short_flows=2000,
   held_flows=1000, stall_seconds=2, cancelled_flows=1000, fresh_bytes=100_000_000,
-  faulty_bytes=5_000_000, starts=5)
+  faulty_bytes=5_000_000, starts=5, datagram_seconds=3)
 
 
 @dataclasses.dataclass
@@ -213,6 +214,26 @@ def latency(programs, sizes):
               {"tunnel_us": through.values, "direct_us": past.values})]
 
 
+def udp(programs, sizes):
+  """iperf3's datagrams of 1200 bytes at a rate below the tunnel's capacity."""
+  missing, rate, bar = datagrams.missing_programs(), 500, "< 0.5 % lost"
+  rows = []
+  for make in (network.veth, network.loopback):
+    what = f"UDP, {rate} Mbit/s, {make.__name__}"
+    if missing:
+      rows.append(Row(what, bar, "-", None, f"not possible without {', '.join(missing)}"))
+      continue
+    with make() as net, datagrams.tunnel(programs, net):
+      counts = {name: datagrams.run(net, rate, sizes.datagram_seconds, name == "down")
+                for name in ("up", "down")}
+    shares = {name: 100 * count["lost"] / count["sent"] for name, count in counts.items()}
+    text = ", ".join(f"{name} {share:.4f}" for name, share in shares.items())
+    rows.append(Row(what, bar, f"{text} %", max(shares.values()) < 0.5, "; ".join(
+      f"{name}: {count['lost']} of {count['sent']}, {count['receiver_dropped']} of them by the "
+      "receiving program's socket" for name, count in counts.items()), {"counts": counts}))
+  return rows
+
+
 def churn(programs, sizes):
   """Short connections, 16 at a time."""
   rates, lost = Series(), 0
@@ -353,4 +374,4 @@ def loss_reason(report):
 # In the order of running; `bulk` and `loopback` run as one when both are wanted.
 ALL = {"version": version, "idle": idle, "bulk": bulk, "loopback": loopback, "carriers": carriers,
        "latency": latency,
-       "churn": churn, "hold": hold, "stall": stall, "cancel": cancel, "faults": faults}
+       "udp": udp, "churn": churn, "hold": hold, "stall": stall, "cancel": cancel, "faults": faults}

@@ -38,9 +38,9 @@ class Programs:
       {"QTUN_IDENTITY": os.path.join(home, "identity"), "HOME": home})
 
   @contextlib.contextmanager
-  def share(self, namespace, target):
+  def share(self, namespace, *services):
     """A running `qtun share`: the process and its ticket."""
-    share = self.start("share", namespace, [self.qtun, "share", target])
+    share = self.start("share", namespace, [self.qtun, "share", *services])
     try:
       ticket = share.read_line(READY_SECONDS).strip()
       if not ticket.startswith("qtun1"):
