@@ -117,9 +117,12 @@ class Stage:
             process.kill()
             process.wait()
 
-    def tunnel(self, *options: str) -> subprocess.Popen:
+    def echo(self) -> None:
+        """The service that flows talk to."""
         echo = self.start(self.link.b, "echo", sys.executable, "-c", ECHO)
         require(echo.stdout.readline() == b"ready\n", "the echo service does not start")
+
+    def tunnel(self, *options: str) -> subprocess.Popen:
         share = self.start(
             self.link.b, "share", self.qtun, "share", f"127.0.0.1:{PORT}", "--log-format", "json")
         ticket = share.stdout.readline().decode().strip()
@@ -189,6 +192,7 @@ def switches(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
     """Forced moves between UDP and TCP at 40 ms RTT, under load; no flow waits long."""
     wanted = 200 if is_long else 20
     with Stage(qtun, folder, "delay 20ms") as stage:
+        stage.echo()
         stage.tunnel("--carrier-cycle", "400ms")
         flows = stage.flows(10, 1024, 0.005)
         wait_for("first moves", 20, lambda: stage.move_count() >= 2)
@@ -220,6 +224,7 @@ def resets(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
     """The TCP carrier is reset at both ends, again and again; UDP does not pass at all."""
     rounds = 12 if is_long else 2
     with Stage(qtun, folder, "delay 5ms", "udp blackhole on") as stage:
+        stage.echo()
         stage.tunnel()
         flows = stage.flows(20, 4096, 0.01)
         killed = 0
