@@ -41,7 +41,9 @@ struct QtunFlood {
       time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
     let done = await flood.count
     let isOpen = await flood.error == nil
-    print(#"{"count": \#(done), "milliseconds": \#(milliseconds), "open": \#(isOpen)}"#)
+    let lost = await flood.framesLost
+    let facts = #""count": \#(done), "unsent": \#(lost), "milliseconds": \#(milliseconds)"#
+    print(#"{\#(facts), "open": \#(isOpen)}"#)
     await connection.close(code: 0, reason: "done")
   }
 }
@@ -56,6 +58,9 @@ enum Attack: String {
 actor Flood {
   /// Flows or frames so far.
   private(set) var count = 0
+  /// Frames given to the connection, and those that it dropped.
+  private var framesQueued: UInt64 = 0
+  private(set) var framesLost: UInt64 = 0
   /// Why it could not go on.
   private(set) var error: String?
   private let loop: EpollLoop
@@ -109,18 +114,33 @@ actor Flood {
         switch attack {
         case .streams: try await spoil(connection, service: "web")
         case .refused: try await spoil(connection, service: "nope")
-        case .datagrams: try await connection.sendDatagram(frame(number))
+        case .datagrams: try await send(frame(number), on: connection)
         }
         count += 1
-        // The loop has to send them, too.
-        if number % 64 == 63 { await Task.yield() }
       }
     } catch StreamError.cancelled {
+      return
+    } catch is CancellationError {
       return
     } catch {
       self.error = "\(error)"
     }
   }
+
+  /// Sends a frame when the network has those before it: else our own queue would drop them.
+  private func send(_ frame: [UInt8], on connection: QuicConnection) async throws {
+    try await connection.sendDatagram(frame)
+    framesQueued += 1
+    while framesQueued % Self.framesAtOnce == 0 {
+      let statistics = await connection.statistics
+      let left = statistics.datagramFramesSent + statistics.datagramFramesDropped
+      framesLost = statistics.datagramFramesDropped
+      if left >= framesQueued { return }
+      try await Task.sleep(for: .microseconds(200))
+    }
+  }
+
+  private static let framesAtOnce: UInt64 = 64
 
   private func spoil(_ connection: QuicConnection, service: String) async throws(StreamError) {
     let stream = try await connection.openStream()
