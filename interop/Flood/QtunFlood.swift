@@ -41,6 +41,7 @@ struct QtunFlood {
       time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
     let done = await flood.count
     let isOpen = await flood.error == nil
+    if let error = await flood.error { fputs("\(error)\n", stderr) }
     let lost = await flood.framesLost
     let facts = #""count": \#(done), "unsent": \#(lost), "milliseconds": \#(milliseconds)"#
     print(#"{\#(facts), "open": \#(isOpen)}"#)
@@ -87,6 +88,8 @@ actor Flood {
   private func greet(_ ticket: Ticket) async throws -> QuicConnection {
     var transport = TransportSettings()
     transport.idleTimeout = .seconds(60)
+    // It answers no probes of paths, so packets have to show that it lives.
+    transport.keepAliveInterval = .milliseconds(500)
     let settings = EndpointSettings(
       authentication: .rawPublicKey(.generate()), applicationProtocols: ["qtun/1"],
       transport: transport, acceptsConnections: false)
@@ -103,7 +106,8 @@ actor Flood {
     self.control = control
     // HELLO: version 1, UDP flows, with targets too; no grant.
     try await control.write([0x01, 36, 1, 0x09, 32] + proof + [0])
-    _ = try await control.read(upTo: 4_096)
+    // WELCOME, or nothing.
+    guard try await !control.read(upTo: 4_096).isEmpty else { throw StreamError.cancelled }
     return connection
   }
 
