@@ -40,8 +40,12 @@ struct QtunFlood {
     let milliseconds =
       time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
     let done = await flood.count
-    let isOpen = await flood.error == nil
-    if let error = await flood.error { fputs("\(error)\n", stderr) }
+    let error = await flood.error
+    let isOpen = error == nil
+    if let error {
+      let line = "\(error)\n"
+      write(STDERR_FILENO, line, line.utf8.count)
+    }
     let lost = await flood.framesLost
     let facts = #""count": \#(done), "unsent": \#(lost), "milliseconds": \#(milliseconds)"#
     print(#"{\#(facts), "open": \#(isOpen)}"#)
