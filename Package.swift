@@ -37,6 +37,10 @@ let package = Package(
       swiftSettings: settings),
     // The measuring instrument: plain sockets, none of our own modules.
     .executableTarget(name: "qtun-load", path: "interop/Load", swiftSettings: settings),
+    // A peer with a valid ticket that misuses it; see interop/cli/abuse_cases.py.
+    .executableTarget(
+      name: "qtun-flood", dependencies: ["QuicTransport", "Tunnel"], path: "interop/Flood",
+      swiftSettings: settings),
     // A bad link between two network namespaces; see interop/README.md.
     .executableTarget(name: "qtun-link", path: "interop/Link", swiftSettings: settings),
     .testTarget(name: "QtunTests", dependencies: ["qtun"], swiftSettings: settings),

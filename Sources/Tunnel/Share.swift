@@ -185,7 +185,8 @@ public actor Share {
         },
         connectDatagrams: { address throws(RuntimeError) in
           try UDPSocket(
-            loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
+            loop: loop, opening: address.map { .target($0) } ?? .programs(.any),
+            bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
       nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in

@@ -24,6 +24,7 @@ struct ProtocolDocumentTests {
     case "find-token": try checkFindToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     case "datagram": try checkDatagram(vector)
+    case "target": try checkTarget(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameHeader.preface)
     case "frame": try checkFrame(vector)
     case "upgrade":
@@ -42,7 +43,7 @@ struct ProtocolDocumentTests {
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
         "forwarding", "preface", "frame", "go-ahead", "datagram", "upgrade", "websocket",
         "reverse-header", "relay",
-        "find-token",
+        "find-token", "target",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -90,6 +91,8 @@ struct ProtocolDocumentTests {
       ("listeners of a session", "\(ControlMessage.listenersMax)"),
       ("identities that use one grant", "\(Grant.usesMax)"),
       ("UDP flows of a session", "\(DatagramFlows.flowsMax)"),
+      ("UDP targets that the dialer names, of a flow", "\(NamedDatagrams.targetsMax)"),
+      ("UDP targets that the dialer names, of a session", "\(TargetAllowance.targetsMax)"),
       ("fragments of a datagram", "\(DatagramHeader.fragmentsMax)"),
       (
         "datagrams that are not whole yet",
@@ -113,6 +116,8 @@ struct ProtocolDocumentTests {
     #expect(rows.contains { $0[0].hasPrefix("streams of listeners") && $0[1].hasPrefix(reverse) })
     let window = "\(settings.transport.streamWindowInitial) at first"
     #expect(rows.contains { $0[1].hasPrefix(streams) })
+    let broken = "\(settings.transport.brokenStreamsPerSecond) a second"
+    #expect(rows.contains(["streams that came to nothing, granted again", broken]))
     #expect(rows.contains { $0[1].hasPrefix(window) })
     #expect(settings.applicationProtocols == ["qtun/1"])
     #expect(!settings.usesSessionTickets)

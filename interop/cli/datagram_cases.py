@@ -180,7 +180,7 @@ def _refused(stage: Stage) -> None:
     require_line(share.process, "udp flow refused.*nothing listens", seconds=10)
 
 
-def _answer_dns(question: bytes) -> bytes:
+def answer_dns(question: bytes) -> bytes:
     """An authoritative answer: one address made of the name (RFC 1035 §4)."""
     end_of_name = question.index(b"\0", 12)
     labels = question[13:13 + question[12]]
@@ -194,7 +194,7 @@ def _answer_dns(question: bytes) -> bytes:
 @GROUP.case("dig")
 def _dig(stage: Stage) -> None:
     program = stage.tools.program("dig")
-    _, _, port = _tunnel(stage, DatagramService(_answer_dns))
+    _, _, port = _tunnel(stage, DatagramService(answer_dns))
     for name, answer in [("seven77.example", "192.0.2.7"), ("abc.example", "192.0.2.3")]:
         done = subprocess.run(
             [program, "+short", "+tries=1", "+time=5", "-p", str(port), "@127.0.0.1", name, "A"],

@@ -14,10 +14,14 @@ from harness.long_chain import LongChain
 class Tools:
     """Finds programs; a case that asks for a missing one is skipped with the reason."""
 
-    def __init__(self, root: pathlib.Path, qtun: pathlib.Path | None = None) -> None:
+    def __init__(
+        self, root: pathlib.Path, qtun: pathlib.Path | None = None,
+        flood: pathlib.Path | None = None,
+    ) -> None:
         self.interop = root / "interop"
         self._build = root / ".build"
         self._qtun = qtun
+        self._flood = flood
 
     @functools.cached_property
     def certificates(self) -> Certificates:
@@ -76,6 +80,13 @@ class Tools:
     def example(self) -> pathlib.Path:
         """The library as another program uses it."""
         program = self._build / "debug" / "qtun-example"
+        suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
+        return program
+
+    @property
+    def flood(self) -> pathlib.Path:
+        """The peer that misuses its ticket."""
+        program = self._flood or self._build / "debug" / "qtun-flood"
         suite.require(program.exists(), f"{program} does not exist; 'swift build' makes it")
         return program
 

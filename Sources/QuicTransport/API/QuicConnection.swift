@@ -135,6 +135,9 @@ public actor QuicConnection {
     core.exportKeyingMaterial(label: label, context: context, count: count)
   }
 
+  /// Whether it has ended.
+  var isOver: Bool { observer.error != nil }
+
   /// Waits until both sides proved who they are.
   func ready() async throws(QuicError) {
     while !observer.isReady {

@@ -15,6 +15,8 @@ public actor QuicEndpoint {
   /// Connections whose handshake is done and that nobody took yet.
   private var accepted: [QuicConnection] = []
   private var isClosed = false
+  /// How many may wait, handshakes included: as many as a busy program takes within a second or so.
+  private var acceptedMax = 1_024
 
   /// The loop: everything of the endpoint happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -112,6 +114,7 @@ public actor QuicEndpoint {
   }
 
   private func listen() {
+    core.admits = { [weak self] _ in self?.assumeIsolated { $0.hasRoom() } ?? false }
     core.onIncoming = { [weak self, loop] core in
       // SAFETY: the connection and both actors live on this loop, which is calling.
       nonisolated(unsafe) let core = core
@@ -128,6 +131,19 @@ public actor QuicEndpoint {
 
   /// Connections in their handshake: nobody else keeps their observers alive.
   private var pending: [QuicConnection] = []
+
+  /// As with listen(2), whoever comes when too many wait gets no answer, and tries again.
+  private func hasRoom() -> Bool {
+    if accepted.count + pending.count < acceptedMax { return true }
+    // Those that gave up meanwhile hold no place.
+    accepted.removeAll { connection in connection.assumeIsolated { $0.isOver } }
+    return accepted.count + pending.count < acceptedMax
+  }
+
+  /// Changes how many connections may wait for `accept`; tests make do with fewer.
+  func limitBacklog(to count: Int) {
+    acceptedMax = count
+  }
 
   private func settle(_ connection: QuicConnection, isReady: Bool) {
     pending.removeAll { $0 === connection }

@@ -14,6 +14,10 @@ public struct TransportSettings: Sendable {
   public var bidirectionalStreamsMax = 16_384
   /// The same for streams that only the peer writes to.
   public var unidirectionalStreamsMax = 1_024
+  /// Streams that the peer may have back each second after they were broken off before this side said
+  /// anything on them. Programs that probe ports or lose patience stay far below it; it costs a
+  /// peer that floods its speed, and nobody else theirs.
+  public var brokenStreamsPerSecond = 1_000
   /// Bytes that the peer may send on a stream before we consumed any; grows with the rate that the
   /// consumer keeps up.
   public var streamWindowInitial = 512 * 1024

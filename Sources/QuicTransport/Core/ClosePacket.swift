@@ -8,6 +8,8 @@ final class ClosePacket {
   /// The mark that belongs to it, as for any packet of a path that takes marks (RFC 9000 §13.4.2).
   let ecn: ECN
   private var arrivals: UInt64 = 0
+  /// It was to leave when the socket was full.
+  var waits = false
 
   init(bytes: [UInt8], path: NetworkPath, ecn: ECN) {
     self.bytes = bytes

@@ -88,8 +88,16 @@ extension ConnectionCore {
     sendClose()
   }
 
+  /// The socket takes datagrams again.
+  func sendWaitingClose() {
+    if closePacket?.waits == true, case .closing = state { sendClose() }
+  }
+
   private func sendClose() {
     guard let closePacket else { return }
+    // A full socket drops what it is given, and the peer would wait for its idle timeout.
+    closePacket.waits = router?.isBlocked ?? host?.isBlocked(closePacket.path) ?? false
+    if closePacket.waits { return }
     closePacket.bytes.withUnsafeBytes { bytes in
       counters.datagramsSent += 1
       counters.bytesSent += UInt64(bytes.count)

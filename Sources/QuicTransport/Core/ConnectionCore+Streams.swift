@@ -107,6 +107,7 @@ extension ConnectionCore {
 
   func streamReset(_ stream: StreamCore, code: UInt64) {
     stream.resetCode = code
+    stream.noteBrokenByPeer()
     stream.events.insert(.reset)
     stream.receiveClosed = true
     let dropped = stream.receiveBuffer.removeAll()
@@ -119,6 +120,7 @@ extension ConnectionCore {
     // The frame may come twice, or cross our reset, or be about bytes that the peer has already.
     guard !stream.sendClosed, !stream.isSentCompletely else { return }
     stream.stopCode = code
+    stream.noteBrokenByPeer()
     stream.sendClosed = true
     stream.events.insert(.stopped)
     list(stream)

@@ -5,7 +5,10 @@ extension ConnectionCore {
   ///
   /// - Returns: false when the socket was full; the host retries soon.
   func transmit(now: Instant) -> Bool {
-    guard state.isLive, suspendedSince == nil, let host else { return true }
+    guard state.isLive, suspendedSince == nil, let host else {
+      sendWaitingClose()
+      return true
+    }
     creditConnection()
     // What could not leave now, and has waited for too long, never will.
     defer { dropLateDatagrams(now: now) }

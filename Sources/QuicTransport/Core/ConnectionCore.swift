@@ -76,6 +76,7 @@ public final class ConnectionCore {
   private var connection: OpaquePointer?
   private var lastNow: Instant
   var flow: ConnectionFlow
+  private var streamCredit: StreamCredit
   var closePacket: ClosePacket?
   private let connectionID: ConnectionID
 
@@ -96,6 +97,7 @@ public final class ConnectionCore {
     datagrams = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
     datagramsArrived = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
     flow = ConnectionFlow(settings: settings, now: now)
+    streamCredit = StreamCredit(rate: settings.brokenStreamsPerSecond, now: now)
     connectionID = host.makeConnectionID()
     sendingPath = .allocate(capacity: 1)
     sendingPath.initialize(to: ngtcp2_path_storage())
@@ -262,7 +264,8 @@ extension ConnectionCore {
   var deadline: Instant {
     switch state {
     case .handshaking, .open:
-      suspendedSince.map(suspensionDeadline) ?? Instant(nanoseconds: ngtcp2_conn_get_expiry(handle))
+      suspendedSince.map(suspensionDeadline)
+        ?? min(Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline)
     case .closing(let until), .draining(let until): until
     case .closed: .distantFuture
     }
@@ -275,6 +278,7 @@ extension ConnectionCore {
     case .handshaking, .open:
       let result = ngtcp2_conn_handle_expiry(handle, now.nanoseconds)
       if result != 0 { fail(result) }
+      if state.isLive { payStreamCredit(now: now) }
       if suspendedSince != nil { suspendedSince = now }
       markDirty()
     case .closing(let until), .draining(let until):
@@ -352,12 +356,25 @@ extension ConnectionCore {
   /// QUIC is: that is what bounds a peer that opens and closes quickly.
   func creditIfDone(_ stream: StreamCore) {
     guard stream.takeStreamCredit(), state.isLive else { return }
-    if stream.id.isUnidirectional {
-      ngtcp2_conn_extend_max_streams_uni(handle, 1)
-    } else {
-      ngtcp2_conn_extend_max_streams_bidi(handle, 1)
+    if streamCredit.grants(after: stream, now: now) {
+      if stream.id.isUnidirectional {
+        ngtcp2_conn_extend_max_streams_uni(handle, 1)
+      } else {
+        ngtcp2_conn_extend_max_streams_bidi(handle, 1)
+      }
     }
     markDirty()
+  }
+
+  /// Grants what waited because too many streams came to nothing.
+  private func payStreamCredit(now: Instant) {
+    let due = streamCredit.takeDue(now: now)
+    if due.bidirectional > 0 {
+      ngtcp2_conn_extend_max_streams_bidi(handle, Int(due.bidirectional))
+    }
+    if due.unidirectional > 0 {
+      ngtcp2_conn_extend_max_streams_uni(handle, Int(due.unidirectional))
+    }
   }
 
   /// Puts `stream` on the list of those with events.

@@ -9,6 +9,8 @@ protocol ConnectionHost: AnyObject {
 
   /// Sends on the path that the batch names.
   func send(_ batch: DatagramBatch) -> SendResult
+  /// Whether the socket of `path` takes nothing for now, or does not exist any more.
+  func isBlocked(_ path: NetworkPath) -> Bool
   /// Has `connection` deliver its events and flush at the end of this tick.
   func needsFlush(_ connection: ConnectionCore)
   /// Packets to `id` belong to `connection` from now on.

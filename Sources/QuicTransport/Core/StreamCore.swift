@@ -71,6 +71,10 @@ public final class StreamCore {
   private(set) var isClosed = false
   private var writerWaits = false
   private var isCredited = false
+  /// This side queued bytes, at some time.
+  private var hasWritten = false
+  /// Either side broke it off.
+  private var isBroken = false
 
   init(id: StreamID, connection: ConnectionCore, pool: ChunkPool, now: Instant) {
     self.id = id
@@ -132,6 +136,7 @@ public final class StreamCore {
   public func stopReceiving(code: UInt64) {
     guard !receiveClosed else { return }
     receiveClosed = true
+    isBroken = true
     dropReceived()
     connection?.shutdown(self, reading: true, code: code)
   }
@@ -153,6 +158,7 @@ public final class StreamCore {
   /// not split a message.
   public func write(_ bytes: UnsafeRawBufferPointer) throws(StreamError) {
     try checkWritable()
+    hasWritten = true
     sendBuffer.append(bytes)
     connection?.queueForSending(self)
   }
@@ -160,6 +166,7 @@ public final class StreamCore {
   /// Queues a copy of `bytes`.
   public func write(_ bytes: [UInt8]) throws(StreamError) {
     try checkWritable()
+    hasWritten = true
     bytes.withUnsafeBytes { sendBuffer.append($0) }
     connection?.queueForSending(self)
   }
@@ -170,7 +177,10 @@ public final class StreamCore {
   ) throws(StreamError) -> Result {
     try checkWritable()
     let result = sendBuffer.append(reading: fill)
-    if sendBuffer.unsentCount > 0 { connection?.queueForSending(self) }
+    if sendBuffer.unsentCount > 0 {
+      hasWritten = true
+      connection?.queueForSending(self)
+    }
     return result
   }
 
@@ -185,6 +195,7 @@ public final class StreamCore {
   public func reset(code: UInt64) {
     guard !sendClosed else { return }
     sendClosed = true
+    isBroken = true
     connection?.shutdown(self, reading: false, code: code)
   }
 
@@ -255,6 +266,14 @@ extension StreamCore {
     if dropped > 0 { connection?.noteConsumed(dropped) }
     if isClosed { connection?.creditIfDone(self) }
   }
+
+  /// In a C callback: the peer gave a direction up.
+  func noteBrokenByPeer() {
+    isBroken = true
+  }
+
+  /// It was broken off before this side said anything on it.
+  var cameToNothing: Bool { isBroken && !hasWritten }
 
   /// True once, when a stream that the peer opened is closed and its consumer has everything.
   func takeStreamCredit() -> Bool {

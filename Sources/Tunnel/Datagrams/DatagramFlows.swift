@@ -23,6 +23,8 @@ final class DatagramFlows {
   /// Most datagrams belong to the flow of the one before.
   private var latest: DatagramFlow?
   private var reassembler = Reassembler()
+  /// Flows that the peer may begin: a socket is opened for each.
+  private var beginnings: TokenBucket
   private var total = DatagramTraffic()
   private var nextFlow: UInt64 = 0
   private var nextCut: UInt64 = 0
@@ -50,6 +52,7 @@ final class DatagramFlows {
     self.open = open
     self.began = began
     self.ended = ended
+    beginnings = TokenBucket(rate: Self.flowsPerSecond, burst: Self.flowsBurst, now: loop.now)
     timer = LoopTimer { [weak self] now in self?.expire(now: now) }
   }
 
@@ -91,6 +94,10 @@ final class DatagramFlows {
 
   /// At most this many flows at once, so that a peer cannot take all descriptors.
   static let flowsMax = 1_024
+  /// A resolver that asks from a new port each time, with room to spare; opening and closing the
+  /// sockets takes a few percent of a core.
+  private static let flowsPerSecond = 1_024.0
+  private static let flowsBurst = 2_048.0
 }
 
 // MARK: - To the peer
@@ -204,7 +211,8 @@ extension DatagramFlows {
       latest = known
       return known
     }
-    guard let service = header.service, let end = open(service) else { return nil }
+    guard let service = header.service, beginnings.take(now: loop.now), let end = open(service)
+    else { return nil }
     return insert(header.flow, service: service, end: end)
   }
 

@@ -2,8 +2,8 @@ internal import QuicTransport
 
 /// The sharing side's end of a UDP flow: a socket of its own, connected to the shared server.
 final class TargetDatagrams: DatagramEnd, DatagramReceiver {
-  /// Opens a socket that is connected to this address.
-  typealias Connect = (SocketAddress) throws(RuntimeError) -> any DatagramSocket
+  /// Opens a socket that is connected to this address; to none for targets that datagrams name.
+  typealias Connect = (SocketAddress?) throws(RuntimeError) -> any DatagramSocket
 
   weak var flow: DatagramFlow?
   private let socket: any DatagramSocket

@@ -17,7 +17,9 @@ struct LocalListener {
     do throws(RuntimeError) {
       switch service.address {
       case .tcp(let address):
-        let listener = try TCPListener(loop: loop, binding: address) { socket, _ in accept(socket) }
+        let listener = try TCPListener(loop: loop, binding: address) { socket, remote in
+          accept(socket, socket.localAddress.map { NetworkPath(local: $0, remote: remote) })
+        }
         let bound = OpenedService(
           name: service.name, address: .tcp(listener.localAddress), isProxy: service.isProxy)
         return LocalListener(service: bound) {
@@ -34,7 +36,7 @@ struct LocalListener {
           name: service.name, address: .udp(socket.localAddress), isProxy: false)
         return LocalListener(service: bound, close: programs.close)
       case .unix(let path):
-        let listener = try UnixListener(loop: loop, path: path) { socket in accept(socket) }
+        let listener = try UnixListener(loop: loop, path: path) { socket in accept(socket, nil) }
         return LocalListener(service: service) {
           listener.close()
           stop()
@@ -49,19 +51,29 @@ struct LocalListener {
   private static func receiver(
     of opening: PlannedOpening, _ credentials: ProxyCredentials?, _ loop: EpollLoop,
     _ core: LinkCore
-  ) -> (accept: (any StreamSocket) -> Void, stop: () -> Void) {
+  ) -> (accept: (any StreamSocket, NetworkPath?) -> Void, stop: () -> Void) {
     let pass = { [weak core] (socket: any StreamSocket, wish: FlowWish) in
       guard let core else { return socket.close(resetting: true) }
       core.accept(socket, wish: wish)
     }
     let name = opening.service.name
     if opening.service.isProxy {
-      let door = ProxyDoor(service: name, credentials: credentials, loop: loop, wished: pass)
+      let associations = SocksAssociations(
+        loop: loop, gather: core.gather,
+        isOffered: { [weak core] in core?.takesNamedDatagrams == true },
+        bind: { address throws(RuntimeError) in
+          try UDPSocket(
+            loop: loop, opening: .programs(address), bufferBytes: SessionSettings.socketBufferBytes)
+        },
+        open: { [weak core] end in core?.openDatagramFlow(to: name, end: end) })
+      let door = ProxyDoor(
+        service: name, credentials: credentials, loop: loop, associations: associations,
+        wished: pass)
       return (door.accept, door.close)
     }
     let wish =
       opening.destination.map { FlowWish(header: FlowHeader(service: name, destination: $0)) }
       ?? .service(name)
-    return ({ pass($0, wish) }, {})
+    return ({ socket, _ in pass(socket, wish) }, {})
   }
 }

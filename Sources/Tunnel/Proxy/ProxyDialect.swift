@@ -1,3 +1,5 @@
+internal import QuicTransport
+
 /// How a local program asked for its destination, and so how it must be answered.
 enum ProxyDialect: Equatable {
   case socks5
@@ -31,6 +33,16 @@ enum ProxyDialect: Equatable {
   /// RFC 1928 §6. The bound address is not told: it is none that the program could use.
   static func socks5Reply(_ code: UInt8) -> [UInt8] {
     [0x05, code, 0x00, 0x01, 0, 0, 0, 0, 0, 0]
+  }
+
+  /// The same where the program has to know the address: its datagrams go there (RFC 1928 §7).
+  static func socks5Reply(associatedAt relay: SocketAddress) -> [UInt8] {
+    let address = [UInt8](
+      unsafeUninitializedCapacity: DatagramTarget.addressSizeMax
+    ) { memory, count in
+      count = DatagramTarget.write(relay, to: UnsafeMutableRawBufferPointer(memory))
+    }
+    return [0x05, 0x00, 0x00] + address
   }
 
   static func socks4Reply(_ code: UInt8) -> [UInt8] {

@@ -6,16 +6,19 @@ final class ProxyDoor {
   private let service: String
   private let credentials: ProxyCredentials?
   private let loop: any EventLoop
+  private let associations: SocksAssociations?
   private let wished: (any StreamSocket, FlowWish) -> Void
   private var conversations: [ObjectIdentifier: Conversation] = [:]
 
   /// - Parameters:
   ///   - service: the dynamic service that destinations are reached through.
+  ///   - associations: takes over those that want UDP; nil where there is none.
   ///   - wished: takes over a connection whose request is known.
   init(
     service: String, credentials: ProxyCredentials?, loop: any EventLoop,
-    wished: @escaping (any StreamSocket, FlowWish) -> Void
+    associations: SocksAssociations?, wished: @escaping (any StreamSocket, FlowWish) -> Void
   ) {
+    self.associations = associations
     self.service = service
     self.credentials = credentials
     self.loop = loop
@@ -23,18 +26,21 @@ final class ProxyDoor {
   }
 
   /// Takes over a connection that a program made.
-  func accept(_ socket: any StreamSocket) {
+  ///
+  /// - Parameter path: between it and us; nil where it has no address, as with a Unix socket.
+  func accept(_ socket: any StreamSocket, over path: NetworkPath?) {
     guard conversations.count < Self.conversationsMax else {
       return socket.close(resetting: true)
     }
-    let conversation = Conversation(socket, door: self)
+    let conversation = Conversation(socket, path, door: self)
     conversations[ObjectIdentifier(conversation)] = conversation
     conversation.start()
   }
 
-  /// Ends every conversation.
+  /// Ends every conversation, and what came of those about UDP.
   func close() {
     for conversation in conversations.values { conversation.giveUp() }
+    associations?.close()
   }
 
   /// Programs that say nothing hold a place for ten seconds; more than these at once are an attack.
@@ -43,12 +49,14 @@ final class ProxyDoor {
   /// One program.
   private final class Conversation: StreamSocketHandler {
     private let socket: any StreamSocket
+    private let path: NetworkPath?
     private unowned let door: ProxyDoor
     private var parser: ProxyParser
     private var timer: LoopTimer?
 
-    init(_ socket: any StreamSocket, door: ProxyDoor) {
+    init(_ socket: any StreamSocket, _ path: NetworkPath?, door: ProxyDoor) {
       self.socket = socket
+      self.path = path
       self.door = door
       parser = ProxyParser(credentials: door.credentials)
     }
@@ -92,8 +100,18 @@ final class ProxyDoor {
           let header = FlowHeader(service: door.service, destination: request.destination)
           let wish = FlowWish(header: header, early: request.early, dialect: request.dialect)
           if leave() { door.wished(socket, wish) }
+        case .associate(let port):
+          if leave() { associate(port) }
         }
       }
+    }
+
+    /// The datagrams of a program without an address could be anybody's.
+    private func associate(_ port: UInt16) {
+      guard let associations = door.associations, let path else {
+        return Farewell.say(ProxyDialect.socks5Reply(0x07), to: socket, loop: door.loop)
+      }
+      associations.begin(socket, over: path, port: port)
     }
 
     /// Ends the conversation, once; what becomes of the socket is for the caller.

@@ -20,6 +20,9 @@ struct ProxyParser {
     case reply([UInt8])
     /// The request; whatever follows it belongs to the destination.
     case request(ProxyRequest)
+    /// Relay UDP datagrams for it, from this port of its own; 0 for one that it does not know yet
+    /// (RFC 1928 §7).
+    case associate(port: UInt16)
     /// Send this and close.
     case refuse([UInt8])
   }
@@ -38,7 +41,7 @@ struct ProxyParser {
   mutating func next() -> Step {
     let step = read()
     switch step {
-    case .request, .refuse: state = .over
+    case .request, .associate, .refuse: state = .over
     case .needsMore, .reply: break
     }
     return step

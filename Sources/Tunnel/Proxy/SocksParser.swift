@@ -50,8 +50,8 @@ enum SocksParser {
     guard let command = reader.byte(), reader.byte() != nil, let type = reader.byte() else {
       return .needsMore
     }
-    // CONNECT alone: BIND has no use here, and UDP ASSOCIATE needs a service of UDP flows.
-    guard command == 1 else { return .refuse(ProxyDialect.socks5Reply(0x07)) }
+    // CONNECT and UDP ASSOCIATE: BIND has no use here.
+    guard command == 1 || command == 3 else { return .refuse(ProxyDialect.socks5Reply(0x07)) }
     let host: String?
     switch type {
     case 1:
@@ -68,6 +68,8 @@ enum SocksParser {
     default: return .refuse(ProxyDialect.socks5Reply(0x08))
     }
     guard let port = reader.uint16() else { return .needsMore }
+    // The host is where it says that its datagrams come from; we believe its connection instead.
+    if command == 3 { return .associate(port: port) }
     guard let host, port > 0 else { return .refuse(ProxyDialect.socks5Reply(0x01)) }
     return .request(
       ProxyRequest(

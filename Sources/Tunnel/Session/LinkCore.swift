@@ -55,7 +55,7 @@ final class LinkCore {
   /// Accepted before the session was open, or while the peer allows no more flows.
   private let waiting: WaitingPrograms
   private var totals = TunnelTotals()
-  private var isDraining = false
+  private(set) var isDraining = false
   private var drained: (() -> Void)?
   /// The peer said that everything is with its programs.
   private(set) var isConfirmed = false
@@ -144,15 +144,6 @@ final class LinkCore {
     }
     waiting.append(socket, wish: wish)
     openWaiting()
-  }
-
-  /// Begins a UDP flow to the service of that name, with this end on our side; nil without a session
-  /// that has it.
-  func openDatagramFlow(to service: String, end: any DatagramEnd) -> DatagramFlow? {
-    guard case .open(let session) = state, !isDraining,
-      let index = session.services.firstIndex(where: { $0.name == service })
-    else { return nil }
-    return session.datagrams?.openFlow(service: UInt64(index), end: end)
   }
 
   /// Takes no more local connections; calls `completion` when the flows have ended, at both ends.

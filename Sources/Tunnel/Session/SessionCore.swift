@@ -314,7 +314,8 @@ final class SessionCore {
   private static let version: UInt64 = 1
   /// Bytes of answers to pings that are under way.
   private static let pongsMax = 65_536
-  private static let capabilities = ControlMessage.Capability.datagramFlows
+  private static let capabilities =
+    ControlMessage.Capability.datagramFlows | ControlMessage.Capability.namedDatagrams
   private static let greetingTimeout = Duration.seconds(5)
   /// Enough for an acknowledgement and its retransmissions on a bad path.
   private static let answerTimeout = Duration.seconds(2)

@@ -13,7 +13,7 @@ final class ShareCore {
   private let connect: IncomingFlow.Connect
   private let finder: TargetFinder
   /// By the name of their service.
-  private let datagramTargets: [String: [SocketAddress]]
+  private let datagramGoals: [String: DatagramTargets.Goal]
   private let connectDatagrams: TargetDatagrams.Connect
   private let udpTimeout: Duration
   private let gather = DatagramGather()
@@ -55,7 +55,7 @@ final class ShareCore {
   ///   - services: what is offered; `Service.countMax` at most, no name twice.
   ///   - udpTimeout: how long a UDP flow may be idle.
   ///   - connect: opens a connection to one address of a target.
-  ///   - connectDatagrams: the same for UDP.
+  ///   - connectDatagrams: the same for UDP; without an address, a socket for any.
   ///   - finder: looks up what dialers name, for dynamic services.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
@@ -72,10 +72,8 @@ final class ShareCore {
     precondition(services.count <= Service.countMax)
     routes = Dictionary(uniqueKeysWithValues: services.map { ($0.name, $0.route) })
     self.services = services.map(\.announcement)
-    let datagramTargets = services.compactMap { service in
-      if case .udp(let addresses) = service.target { (service.name, addresses) } else { nil }
-    }
-    self.datagramTargets = Dictionary(uniqueKeysWithValues: datagramTargets)
+    datagramGoals = Dictionary(
+      uniqueKeysWithValues: services.map { ($0.name, DatagramTargets.Goal($0.target)) })
     self.connect = connect
     self.finder = finder
     self.connectDatagrams = connectDatagrams
@@ -210,18 +208,18 @@ final class ShareCore {
 
   // MARK: Ends
 
-  /// The UDP flows of a session: each to a socket of its own, connected to the service's target.
+  /// The UDP flows of a session, each with a socket of its own.
   private func datagramFlows(of session: SessionCore) -> DatagramFlows {
     // In the order of this session's WELCOME, which may leave services out.
-    let targets = session.services.map { datagramTargets[$0.name] ?? [] }
-    let (gather, connect) = (gather, connectDatagrams)
+    let goals = session.services.map { datagramGoals[$0.name] ?? .none }
+    let targets = DatagramTargets(
+      goals: goals, connect: connectDatagrams, finder: finder, gather: gather, loop: loop)
     let onEvent = self.onEvent
     return DatagramFlows(
       connection: session.connection, isSharing: true, timeout: udpTimeout, loop: loop,
       gather: gather,
       open: { [weak self] service in
-        guard self?.isDraining == false, service < UInt64(targets.count) else { return nil }
-        return TargetDatagrams(addresses: targets[Int(service)], gather: gather, connect: connect)
+        self?.isDraining == false ? targets.open(service) : nil
       },
       began: { onEvent(.datagramFlowOpened(number: $0)) },
       ended: { onEvent(.datagramFlowEnded($0)) })

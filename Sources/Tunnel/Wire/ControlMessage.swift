@@ -67,6 +67,8 @@ enum ControlMessage: WireMessage {
     static let datagramFlows: UInt64 = 1 << 0
     /// In HELLO: takes streams of listeners. In WELCOME: listens, as far as its rules go.
     static let reverseListening: UInt64 = 1 << 2
+    /// UDP flows through dynamic services.
+    static let namedDatagrams: UInt64 = 1 << 3
   }
 
   /// The sender opens and accepts no more flows; those that are open may finish.

@@ -7,7 +7,8 @@
 /// It is never empty, so that an empty UDP datagram has a frame that is not: see `DatagramError`.
 struct DatagramHeader: Equatable {
   var flow: UInt64
-  /// The service's place in the WELCOME; nil towards the dialling side, which chose it.
+  /// The service's place in the WELCOME, plus `namedServices` where each datagram begins with a
+  /// `DatagramTarget`; nil towards the dialling side, which chose it.
   var service: UInt64?
   var fragment: Fragment?
 
@@ -65,6 +66,8 @@ struct DatagramHeader: Equatable {
 
   /// The most fragments of a datagram: 65507 bytes in packets of 1200 make 58.
   static let fragmentsMax = 64
+  /// Numbers of services from here on are for dynamic services.
+  static let namedServices = UInt64(ControlMessage.servicesMax)
   /// The largest payload of UDP over IPv4.
   static let payloadMax = 65_507
   /// Six numbers of any length.

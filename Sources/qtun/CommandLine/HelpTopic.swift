@@ -105,7 +105,8 @@ extension HelpTopic {
       + "127.0.0.1:8080 one port of this machine, 0.0.0.0/0:* none of them.",
     "`qtun connect` opens a dynamic service as a proxy, at 127.0.0.1:1080 unless you choose: "
       + "SOCKS5 and SOCKS4a, with names looked up at the far end, and HTTP (CONNECT, and http:// "
-      + "URLs), all at one port: curl -x socks5h://127.0.0.1:1080 https://example.com/.",
+      + "URLs), all at one port: curl -x socks5h://127.0.0.1:1080 https://example.com/. SOCKS5 "
+      + "relays UDP, too, under the same rules; datagrams to what they do not allow are dropped.",
     "Every program of this machine can use the proxy; --proxy-auth asks for a password. A web page "
       + "cannot: what it sends to the port by itself is answered with 400.",
   ]

@@ -1,6 +1,7 @@
-import QuicTransport
 import Simulation
 import Testing
+
+@testable import QuicTransport
 
 /// The async API in virtual time: nothing here sleeps or depends on a thread.
 @Suite("QuicEndpoint, QuicConnection, QuicStream")
@@ -290,6 +291,30 @@ struct QuicEndpointTests {
       #expect(try await far.receiveDatagram() == [9])
       await stage.pause(.seconds(1))
       #expect(await far.path.remote == elsewhere)
+    }
+  }
+
+  @Test("connections that nobody accepts are bounded, and those that gave up make room")
+  func backlog() throws {
+    let stage = Stage()
+    try stage.run {
+      let server = try await stage.server()
+      await server.limitBacklog(to: 20)
+      var clients: [QuicEndpoint] = []
+      var connections: [QuicConnection] = []
+      for _ in 0..<20 {
+        clients.append(try await stage.client())
+        connections.append(try await clients[clients.count - 1].connect(to: stage.target))
+      }
+      let late = try await stage.client()
+      await #expect(throws: QuicError.handshakeTimeout) { try await late.connect(to: stage.target) }
+      for connection in connections.prefix(10) { await connection.close(code: 0, reason: "") }
+      await stage.pause(.seconds(1))
+      let next = try await late.connect(to: stage.target)
+      // The oldest that still lives.
+      let taken = try #require(await server.accept())
+      #expect(await taken.path.remote == connections[10].path.local)
+      withExtendedLifetime((next, clients)) {}
     }
   }
 }

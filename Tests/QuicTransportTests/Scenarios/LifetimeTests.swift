@@ -217,4 +217,22 @@ struct LifetimeTests {
     world.wait { client.isClosed }
     #expect(client.error == .idleTimeout)
   }
+
+  @Test("a farewell that finds a full socket leaves when there is room")
+  func closeWhileBlocked() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    world.loop.run(for: .seconds(1))
+    // No packet of the server's asks for the farewell once more.
+    world.network.link(from: .serverHost, to: .clientHost).settings.isBlackhole = true
+    world.clientSocket.block(for: .milliseconds(20))
+    // This one the socket keeps; the farewell behind it has no place.
+    try client.connection?.sendDatagram([1, 2, 3])
+    world.loop.run(for: .milliseconds(1))
+    #expect(world.clientSocket.isBlocked)
+    client.connection?.close(code: 5, reason: "done")
+    world.wait(.seconds(1)) { server.error != nil }
+    #expect(server.error == .application(code: 5, isRemote: true, reason: "done"))
+    #expect(server.datagrams == [[1, 2, 3]])
+  }
 }

@@ -13,7 +13,9 @@ struct ProxyDoorTests {
   }
 
   private func door(_ wishes: Wishes) -> ProxyDoor {
-    ProxyDoor(service: "out", credentials: nil, loop: loop) { socket, wish in
+    ProxyDoor(
+      service: "out", credentials: nil, loop: loop, associations: nil
+    ) { socket, wish in
       wishes.all.append(wish)
       socket.close(resetting: false)
     }
@@ -22,7 +24,7 @@ struct ProxyDoorTests {
   private func program(_ door: ProxyDoor) -> LocalProgram {
     let (near, far) = SimStreamSocket.pair(
       loop: loop, capacity: 65_536, latency: .microseconds(50))
-    door.accept(near)
+    door.accept(near, over: nil)
     return LocalProgram(far)
   }
 
@@ -64,6 +66,18 @@ struct ProxyDoorTests {
     #expect(program.failure == nil)
     loop.run(for: .seconds(3))
     #expect(wishes.all.isEmpty)
+  }
+
+  @Test("a program that asks for UDP where there is none is told so")
+  func noDatagrams() {
+    let wishes = Wishes()
+    let door = door(wishes)
+    let program = program(door)
+    program.send([5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0])
+    #expect(loop.run(for: .seconds(1)) { program.sawEnd })
+    #expect(program.received == [5, 0] + ProxyDialect.socks5Reply(0x07))
+    #expect(wishes.all.isEmpty)
+    door.close()
   }
 
   @Test("programs that say nothing are bounded, and all are let go when the door closes")

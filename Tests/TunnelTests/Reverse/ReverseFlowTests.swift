@@ -127,7 +127,8 @@ struct ReverseFlowTests {
   @Test("a peer that asks without the right is told no, and its session goes on")
   func askingAnyway() throws {
     let scene = try ShareScene(rules: nil)
-    #expect(scene.welcome?.capabilities == ControlMessage.Capability.datagramFlows)
+    let capabilities = try #require(scene.welcome?.capabilities)
+    #expect(capabilities & ControlMessage.Capability.reverseListening == 0)
     scene.say(.listen(.init(number: 0, kind: .tcp, address: Self.far)))
     scene.world.wait { scene.answers.count == 1 }
     #expect(scene.answers == [.init(number: 0, status: .notAllowed, address: Self.far)])

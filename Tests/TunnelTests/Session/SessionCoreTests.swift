@@ -48,8 +48,10 @@ struct SessionCoreTests {
     }
     scene.world.wait { scene.client.streams.first?.messages.isEmpty == false }
     let service = ControlMessage.Service(name: "", port: 3_000)
+    let capabilities = ControlMessage.Capability.self
     let welcome = ControlMessage.Welcome(
-      version: 1, capabilities: ControlMessage.Capability.datagramFlows, services: [service])
+      version: 1, capabilities: capabilities.datagramFlows | capabilities.namedDatagrams,
+      services: [service])
     #expect(scene.client.streams.first?.messages == [.welcome(welcome)])
   }
 
@@ -194,7 +196,9 @@ struct SessionCoreTests {
     }
     let capabilities = ControlMessage.Capability.self
     #expect(hello.version == 1)
-    #expect(hello.capabilities == capabilities.datagramFlows | capabilities.reverseListening)
+    #expect(
+      hello.capabilities == capabilities.datagramFlows | capabilities.reverseListening
+        | capabilities.namedDatagrams)
     let connection = try #require(scene.server.connection)
     #expect(
       CapabilityProof.isValid(

@@ -11,7 +11,7 @@ final class SimDatagramTargets {
 
   /// Sockets that flows of the share opened, and the addresses that they tried.
   private(set) var sockets: [SimSocket] = []
-  private(set) var attempts: [SocketAddress] = []
+  private(set) var attempts: [SocketAddress?] = []
   /// Addresses of a family that this machine does not have.
   var unusable: Set<SocketAddress> = []
 
@@ -25,9 +25,9 @@ final class SimDatagramTargets {
     }
   }
 
-  func connect(_ address: SocketAddress) throws(RuntimeError) -> any DatagramSocket {
+  func connect(_ address: SocketAddress?) throws(RuntimeError) -> any DatagramSocket {
     attempts.append(address)
-    if unusable.contains(address) { throw .system("connect", EAFNOSUPPORT) }
+    if let address, unusable.contains(address) { throw .system("connect", EAFNOSUPPORT) }
     let socket = network.bind(.loopbackIPv4)
     sockets.append(socket)
     return socket

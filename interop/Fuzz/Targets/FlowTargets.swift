@@ -7,6 +7,7 @@ extension FuzzTarget {
   static let flows = [
     FuzzTarget(name: "udp-frames", run: udpFrames),
     FuzzTarget(name: "proxy", run: proxy),
+    FuzzTarget(name: "socks-datagram", run: socksDatagram),
     FuzzTarget(name: "http-head", run: httpHead),
   ]
 
@@ -58,11 +59,38 @@ extension FuzzTarget {
         case .needsMore: break reading
         case .reply(let bytes): replies += bytes
         case .refuse(let bytes): return (replies + bytes, nil)
+        case .associate(let port):
+          return (replies, Destination(host: "associate", port: port))
         case .request(let request): return (replies, request.destination)
         }
       }
     }
     return (replies, nil)
+  }
+
+  /// A datagram of a program to its SOCKS relay, and what a peer sends back: what is passed on is the
+  /// end of what came, and an address is written as it was read.
+  private static func socksDatagram(_ bytes: UnsafeRawBufferPointer) {
+    guard let body = SocksDatagram.body(of: bytes) else { return }
+    require(body.count + SocksDatagram.prefixSize == bytes.count, "a part is passed on")
+    guard let (target, payload) = DatagramTarget.decode(body) else {
+      return require(false, "a body without a target")
+    }
+    require(payload.count < body.count, "a target of nothing")
+    require(target.destination.port > 0 && !target.destination.host.isEmpty, "a target of nothing")
+    var memory = [UInt8](repeating: 0xff, count: bytes.count)
+    let answer = memory.withUnsafeMutableBytes { memory in
+      SocksDatagram.datagram(body, in: memory).map { Array($0) }
+    }
+    guard case .address(let address) = target else {
+      return require(answer == nil, "an answer from a name")
+    }
+    require(answer?.starts(with: [0, 0, 0]) == true, "an answer with another header")
+    require(answer?.dropFirst(3).elementsEqual(body) == true, "an answer with other bytes")
+    var written = [UInt8](repeating: 0, count: DatagramTarget.addressSizeMax)
+    let count = written.withUnsafeMutableBytes { DatagramTarget.write(address, to: $0) }
+    let isMapped = address.isIPv4 && body[0] == 4
+    require(isMapped || body.starts(with: written.prefix(count)), "an address is written otherwise")
   }
 
   private static func httpHead(_ bytes: UnsafeRawBufferPointer) {
