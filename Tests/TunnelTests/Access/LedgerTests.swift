@@ -106,12 +106,14 @@ struct LedgerTests {
     #expect(ledger.shares.isEmpty)
   }
 
-  private static func share(process: ProcessMark) -> Ledger.ShareRecord {
+  private static func share(
+    process: ProcessMark, rendezvous: [RendezvousAddress] = []
+  ) -> Ledger.ShareRecord {
     Ledger.ShareRecord(
       process: process, port: 4_433, context: "web=localhost:80 \t%\n",
       addresses: [
         SocketAddress.serverHost.with(port: 1), SocketAddress.serverHostIPv6.with(port: 2),
-      ], suggestedPort: 80, services: ["web", ""])
+      ], suggestedPort: 80, services: ["web", ""], rendezvous: rendezvous)
   }
 
   private static func random(_ random: inout SplitMix64) throws -> Ledger {
