@@ -3,8 +3,8 @@ internal import QuicTransport
 /// One round of dialling after the other: the ticket's addresses by every kind of carrier, and the
 /// roads that others find, race for the first session to be open.
 ///
-///     idle --begin--> running --win, stop--> idle
-///                       '--nothing left--> exhausted, until a road is found
+///     running --win, stop--> idle --begin--> running
+///        '--nothing left--> exhausted, until a road is found
 final class DialRace {
   weak var owner: (any SessionOwner)?
   /// Called when nothing is left to wait for; a road that is found later may still be dialled.
@@ -25,7 +25,7 @@ final class DialRace {
   private var failures: [QuicError] = []
   private var proxyError: ProxyError?
   private var timer: LoopTimer?
-  private var isRunning = false
+  private var isRunning = true
   /// Tells the answers of an earlier round from those of this one.
   private var round = 0
 

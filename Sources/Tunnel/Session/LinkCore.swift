@@ -25,7 +25,9 @@ final class LinkCore {
   var path = PathPolicy.automatic { didSet { race.path = path } }
   /// How long the start waits for a direct path; nil for not at all. Set before `start`.
   var waitDirect: Duration?
-  private var hold: StartHold?
+  private lazy var hold = StartHold(patience: waitDirect, loop: loop) { [weak self] in
+    self?.released(isLate: $0)
+  }
   /// Paces what a session on a relay tries besides UDP.
   var directSearch = DirectSearch()
   /// Another way to the peer; set before `start`.
@@ -101,10 +103,6 @@ final class LinkCore {
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
-    let hold = StartHold(patience: waitDirect, loop: loop) { [weak self] in
-      self?.released(isLate: $0)
-    }
-    self.hold = hold
     hold.begin()
     beginRound()
   }
@@ -284,7 +282,7 @@ final class LinkCore {
     state = .over
     remoteListeners?.stop(error)
     race.stop()
-    hold?.stop()
+    hold.stop()
     if let restTimer { loop.cancel(restTimer) }
     waiting.discardAll()
     over(error)
@@ -378,8 +376,8 @@ extension LinkCore: SessionOwner {
     hasOpened = true
     directSearch.reset()
     // Nothing of a user's before that.
-    if hold?.isReleased == true { remoteListeners?.ask(session) }
-    hold?.sessionGoes(by: CarrierKind(connection.currentPath))
+    if hold.isReleased { remoteListeners?.ask(session) }
+    hold.sessionGoes(by: CarrierKind(connection.currentPath))
     waiting.isTimeLimited = false
     openWaiting()
   }
@@ -434,7 +432,7 @@ extension LinkCore: SessionOwner {
     }
     dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
-    hold?.sessionGoes(by: CarrierKind(path))
+    hold.sessionGoes(by: CarrierKind(path))
   }
 
   func session(_ session: SessionCore, ended error: QuicError) {
@@ -443,7 +441,7 @@ extension LinkCore: SessionOwner {
   }
 
   private func currentEnded(_ session: SessionCore, _ error: QuicError) {
-    hold?.sessionEnded()
+    hold.sessionEnded()
     totals.sessionsOpen = 0
     totals.connection = session.connection.statistics
     totals.note(session.datagrams)

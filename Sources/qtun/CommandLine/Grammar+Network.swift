@@ -5,8 +5,8 @@ extension Grammar {
     "no-port-mapping", help: "do not ask the router for a port (PCP, NAT-PMP, UPnP)")
   /// A relay, as one more server to ask.
   static let vantageRelay = Option(
-    "rendezvous", "[KEY@]HOST[:PORT]", .relayPlace, isRepeatable: true,
-    help: "a `qtun relay` to ask as well: it answers STUN, at two ports")
+    "rendezvous", "KEY@HOST[:PORT]", .relayPlace, isRepeatable: true,
+    help: "a `qtun relay` to ask as well, for it answers STUN at two ports; HOST[:PORT] will do")
   /// How often to ask.
   static let count = Option(
     "count", short: "c", "N", .count(in: 1...1_000_000),
