@@ -3,7 +3,8 @@
     unshare -Urn python3 interop/lab/relays.py .build/debug/qtun [--runs N]
 
 Prints for how long an open connection got no answer when one of two relays died, and when the only one was
-started again, and ends with 1 where a bar is missed. Then: a share whose router forwards ports on request
+started again, and ends with 1 where a bar is missed. Then: a search for ports with too few descriptors says
+so, and a share whose router forwards ports on request
 (miniupnpd, where it is installed) has one while it runs, and gives it back.
 """
 
@@ -180,6 +181,29 @@ class Stage:
     def _story(share: Program, link: Program) -> str:
         return f"-- share\n{share.errors.text}\n-- connect\n{link.errors.text}"
 
+    def starved(self) -> tuple[str, str]:
+        """What is wrong with a search for ports that may open too few sockets, and what it says."""
+        relay, name = self._relay(0)
+        port = self._target.getsockname()[1]
+        near = self._net.host(self._net.router("D"))
+        share = self._start(
+            near, "share", "share", f"127.0.0.1:{port}", "--no-addresses", "--rendezvous", name)
+        link = None
+        try:
+            ticket = share.output.wait("qtun1", 10)
+            words = ["connect", ticket[1], "0", "--identity", f"{self._folder.name}/link"]
+            link = Program(
+                self._net, self._link, ["prlimit", "--nofile=60:60", self._qtun, *words])
+            said = link.errors.wait("fewer sockets", 10)
+            # It goes through the relay all the same.
+            opened = link.output.wait(":", 10)
+        finally:
+            for program in [share, relay, *([link] if link else [])]:
+                program.end()
+        if not said or not opened:
+            return "nothing is said of it" if opened else "no session", link.errors.text
+        return "", said[1]
+
     def mapping(self) -> tuple[str, str] | None:
         """What is wrong with the port of a share behind miniupnpd, and what was said; nil to skip."""
         if shutil.which("miniupnpd") is None:
@@ -239,6 +263,10 @@ def main() -> int:
             for count, bar in ((2, BAR_KILLED), (1, BAR_RESTARTED)):
                 good = row(stage, count, bar, options.runs)
                 passed, failed = passed + good, failed + (not good)
+            problem, said = stage.starved()
+            passed, failed = passed + (not problem), failed + bool(problem)
+            print(f"{'FAIL' if problem else 'ok':<4}  relays  a search with few descriptors: "
+                  f"{problem or 'it says so'}\n      {said}", flush=True)
             mapped = stage.mapping()
             if mapped is None:
                 skipped += 1

@@ -118,7 +118,7 @@ extension Ledger {
     guard (1...RendezvousAddress.countMax).contains(words.count) else { return nil }
     var all: [RendezvousAddress] = []
     for word in words {
-      let parts = word.split(separator: "@")
+      let parts = word.split(separator: "@", omittingEmptySubsequences: false)
       guard parts.count == 2, let key = PublicKey(text: String(parts[0])),
         let addresses = addresses(String(parts[1])),
         addresses.count <= RendezvousAddress.addressesMax

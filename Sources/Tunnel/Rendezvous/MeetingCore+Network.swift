@@ -22,6 +22,6 @@ extension MeetingCore {
     for client in clients { client.networkChanged() }
     guard path.looksForDirect else { return }
     mapping?.lookAgain()
-    beginSurvey()
+    surveySoon()
   }
 }

@@ -41,6 +41,7 @@ final class MeetingCore {
   var meetings: [MeetingID: Meeting] = [:]
   private var offerTimer: LoopTimer?
   private var findTimer: LoopTimer?
+  private var surveyTimer: LoopTimer?
   private(set) var isClosed = false
 
   /// An introduction, as this node knows it.
@@ -124,7 +125,7 @@ final class MeetingCore {
     isClosed = true
     if let mapping { mapping.stop(completion: completion) } else { completion() }
     survey?.stop()
-    for timer in [offerTimer, findTimer] {
+    for timer in [offerTimer, findTimer, surveyTimer] {
       if let timer { loop.cancel(timer) }
     }
     for meeting in meetings.values { meeting.driver?.stop() }
@@ -209,6 +210,16 @@ extension MeetingCore {
     offerTimer = timer
     loop.schedule(timer, at: loop.now + Self.surveyPatience)
     updateOffer()
+  }
+
+  /// Measures again, but for what was measured a moment ago later.
+  func surveySoon() {
+    let due = surveyBegan.map { $0 + Self.surveyRest } ?? loop.now
+    guard due > loop.now else { return beginSurvey() }
+    guard surveyTimer?.isArmed != true else { return }
+    let timer = LoopTimer { [weak self] _ in self?.beginSurvey() }
+    surveyTimer = timer
+    loop.schedule(timer, at: due)
   }
 
   /// Says how we can be reached if that is new; whether it was.

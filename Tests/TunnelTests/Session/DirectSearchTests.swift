@@ -26,4 +26,15 @@ struct DirectSearchTests {
     search.reset()
     #expect(times(&search, from: 1_002, to: 1_100) == [1_002, 1_032, 1_092])
   }
+
+  @Test("a network that changes all the time does not make it try all the time")
+  func churn() {
+    var search = DirectSearch()
+    var count = 0
+    for tenth in 0..<300 {
+      search.reset()
+      if search.isDue(now: SimLoop.start + .milliseconds(tenth * 100)) { count += 1 }
+    }
+    #expect(count == 10)
+  }
 }
