@@ -84,7 +84,7 @@ final class PunchDriver {
         datagram.bytes, from: datagram.socket, to: datagram.destination,
         hopLimit: datagram.hopLimit)
     case .openSockets(let count):
-      let numbers = (0..<count).compactMap { _ in sockets.open() }
+      let numbers = sockets.open(count)
       opened.formUnion(numbers)
       if numbers.count < count { owner?.punch(self, opened: numbers.count, of: count) }
       machine.socketsOpened(numbers, now: loop.now)
