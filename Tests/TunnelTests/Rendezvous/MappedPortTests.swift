@@ -98,7 +98,8 @@ struct MappedPortTests {
       let told = world.link.events.compactMap { event -> Int? in
         if case .fewSockets(_, let opened, 256) = event { opened } else { nil }
       }
-      #expect(told.isEmpty != isTold && told.allSatisfy { $0 <= 40 - PunchSockets.reserve }, "\(told)")
+      #expect(
+        told.isEmpty != isTold && told.allSatisfy { $0 <= 40 - PunchSockets.reserve }, "\(told)")
     }
   }
 }
