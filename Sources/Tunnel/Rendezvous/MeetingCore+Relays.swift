@@ -37,6 +37,8 @@ extension MeetingCore {
   /// Nothing is heard on any path to the peer: where an introduction stands, another round is asked
   /// for, else another introduction.
   func lookAgain(for peer: PublicKey) {
+    // A gateway that forgot us gives out another address now.
+    if path.looksForDirect { surveySoon() }
     let known = meetings.filter { $0.value.peer == peer }.map(\.key)
     for id in known { client(id)?.send(.again(introduction: id.introduction)) }
     if known.isEmpty { seek() }

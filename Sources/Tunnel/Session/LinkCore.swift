@@ -247,8 +247,9 @@ final class LinkCore {
     switch state {
     case .dialling: race.dial(road)
     case .open(let session):
-      if kind == .relay || session.paths?.activePath.kind != .udp {
-        session.paths?.add(road, kind: kind)
+      guard let paths = session.paths else { return }
+      if kind == .relay || paths.activePath.kind != .udp || paths.isInDoubt || paths.outage != nil {
+        paths.add(road, kind: kind)
       }
     case .resting, .over: break
     }

@@ -42,6 +42,23 @@ struct PathPolicyTests {
     #expect(tally.relayed == 0 && world.relay.core.forwarder.totals.sessions == 0)
   }
 
+  @Test("direct, and both routers forget the session: the relay brings both sides together again")
+  func directAgain() throws {
+    let world = try MeetingWorld {
+      $0.relays = true
+      $0.path = .direct
+      $0.share = .portRestricted
+      $0.link = .portRestricted
+    }
+    try world.start(skew: .seconds(1))
+    _ = try #require(world.timeToOpen(within: .seconds(5)))
+    world.loop.run(for: .seconds(20))
+    #expect(world.carries())
+    for translator in world.nats { translator.flush() }
+    #expect(world.timeToCarry(within: .seconds(25)) != nil)
+    #expect(world.carrier == .udp && world.link.journal.opened == 1 && world.errors.isEmpty)
+  }
+
   @Test("direct, on the sharing side: the same")
   func directShare() throws {
     let world = try MeetingWorld {
