@@ -39,7 +39,16 @@ public actor Link {
     public var carriers: CarrierPolicy
     /// What programs must show to the proxies that are opened; nil lets all of this machine in.
     public var proxyCredentials: ProxyCredentials?
-    /// STUN servers to ask besides the ticket's rendezvous: further vantage points.
+    /// Whether the session may go directly, through a relay, or either way.
+    public var path = PathPolicy.automatic
+    /// How long the start waits for a direct path. With `.direct`, the link fails when the time is
+    /// over; with `.automatic` it goes on through a relay. Nil starts at once, or gives up by itself.
+    public var waitDirect: Duration?
+    /// Relays to look for the peer at, besides the ticket's; `RendezvousAddress.countMax` in all.
+    public var rendezvous: [RendezvousAddress] = []
+    /// Whether the gateway is asked for a port, where there is a rendezvous.
+    public var mapsPort = true
+    /// STUN servers to ask besides the rendezvous: further vantage points.
     public var stunServers: [SocketAddress] = []
     /// What carriers over TCP go through, if anything.
     public var proxy: HTTPProxy?
@@ -142,12 +151,12 @@ public actor Link {
     return core.isConfirmed
   }
 
-  /// Ends the session; the peer is told.
-  public func close() {
+  /// Ends the session; the peer is told. Returns when the gateway has its port back.
+  public func close() async {
     closeListeners()
     watcher?.close()
     pings.abandon(on: loop)
-    core.close()
+    await withCheckedContinuation { continuation in core.close { continuation.resume() } }
   }
 
   private func waitUntilOpen() async -> TunnelError? {
@@ -243,25 +252,43 @@ public actor Link {
         udpTimeout: configuration.session.udpTimeout, random: { Double.random(in: 0...1) },
         onEvent: onEvent,
         opened: { outcome.open() }, over: { outcome.finish($0) })
-      let ticket = configuration.ticket
-      if !ticket.rendezvous.isEmpty {
-        // Its own: a session that moves closes the carriers that it has no use for.
-        let meetingDialer = try Endpoint.dialer(
-          endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
-        let (meeting, clients) = MeetingCore.open(
-          identity: configuration.identity.publicKey,
-          role: .dialling(
-            peer: ticket.identity, capability: ticket.capability,
-            grant: ticket.grant?.bytes ?? []),
-          rendezvous: ticket.rendezvous, stunServers: configuration.stunServers,
-          endpoint: endpoint, socket: socket, registry: registry, dialer: meetingDialer,
-          policy: configuration.carriers.towardsRelay, loop: loop,
-          onEvent: { onEvent(.meeting($0)) })
-        core.meeting = LinkMeeting(
-          meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
-      }
+      core.path = configuration.path
+      core.waitDirect = configuration.waitDirect
+      core.meeting = try Self.meeting(
+        configuration, endpoint: endpoint, socket: socket, registry: registry, loop: loop,
+        onEvent: onEvent)
       let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in core?.lookAgain() }
       return Link(loop: loop, endpoint: endpoint, core: core, watcher: watcher, outcome: outcome)
+    }
+
+    /// How the peer is met; nil where there is nobody to ask.
+    private static func meeting(
+      _ configuration: Configuration, endpoint: EndpointCore, socket: UDPSocket,
+      registry: PathRegistry, loop: EpollLoop, onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    ) throws(TunnelError) -> LinkMeeting? {
+      let ticket = configuration.ticket
+      let rendezvous = RendezvousAddress.merged(configuration.rendezvous, ticket.rendezvous)
+      guard !rendezvous.isEmpty else {
+        guard configuration.path != .relay else {
+          throw .configuration("neither the ticket nor the configuration names a relay")
+        }
+        return nil
+      }
+      // Its own: a session that moves closes the carriers that it has no use for.
+      let dialer = try Endpoint.dialer(
+        endpoint: endpoint, registry: registry, loop: loop, proxy: configuration.proxy)
+      let (meeting, clients) = MeetingCore.open(
+        identity: configuration.identity.publicKey,
+        role: .dialling(
+          peer: ticket.identity, capability: ticket.capability, grant: ticket.grant?.bytes ?? []),
+        rendezvous: rendezvous, stunServers: configuration.stunServers, endpoint: endpoint,
+        socket: socket, registry: registry, dialer: dialer,
+        policy: configuration.carriers.towardsRelay, path: configuration.path,
+        mapsPort: configuration.mapsPort, loop: loop, onEvent: { onEvent(.meeting($0)) })
+      let link = LinkMeeting(
+        meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
+      if configuration.path == .direct { link.patience = configuration.waitDirect }
+      return link
     }
   }
 }

@@ -48,6 +48,11 @@ public actor Share {
     public var session: SessionSettings
     /// Who brings peers to us where they cannot reach us; tickets name them.
     public var rendezvous: [RendezvousAddress] = []
+    /// Whether sessions may go directly, through a relay, or either way. With `.relay`, tickets have
+    /// no address, and peers are told none.
+    public var path = PathPolicy.automatic
+    /// Whether the gateway is asked for a port, where there is a rendezvous.
+    public var mapsPort = true
     /// STUN servers to ask besides: further vantage points.
     public var stunServers: [SocketAddress] = []
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
@@ -114,12 +119,15 @@ public actor Share {
     }
   }
 
-  /// Ends every session; peers are told.
-  public func close() {
+  /// Ends every session; peers are told. Returns when the gateway has its port back.
+  public func close() async {
     listener.close()
     watcher?.close()
     core.close()
-    meeting?.close()
+    guard let meeting else { return }
+    await withCheckedContinuation { continuation in
+      meeting.close { continuation.resume() }
+    }
   }
 
   private init(
@@ -161,7 +169,8 @@ public actor Share {
       var ticket = Ticket(
         identity: identity.publicKey, capability: configuration.capability,
         port: configuration.services[0].suggestedPort,
-        addresses: configuration.hidesAddresses ? [] : candidates.map(\.address))
+        addresses: configuration.hidesAddresses || !configuration.path.looksForDirect
+          ? [] : candidates.map(\.address))
       ticket.rendezvous = configuration.rendezvous
       let loop = self.loop
       nonisolated(unsafe) let listener = bound.listener
@@ -189,11 +198,13 @@ public actor Share {
             bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
-      nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in
-        core?.lookAgain()
-      }
       nonisolated(unsafe) let meeting = try openMeeting(
         configuration, bound: bound, gate: gate, onEvent: onEvent)
+      nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) {
+        [weak core, weak meeting] _ in
+        core?.lookAgain()
+        meeting?.networkChanged()
+      }
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
         core: core, watcher: watcher, meeting: meeting)
@@ -211,7 +222,8 @@ public actor Share {
         role: .sharing(capability: { [weak gate] in gate?.capability(ofGrant: $0) }),
         rendezvous: configuration.rendezvous, stunServers: configuration.stunServers,
         endpoint: bound.endpoint, socket: bound.socket, registry: bound.registry,
-        dialer: dialer, policy: .automatic, loop: loop, onEvent: { onEvent(.meeting($0)) })
+        dialer: dialer, policy: .automatic, path: configuration.path,
+        mapsPort: configuration.mapsPort, loop: loop, onEvent: { onEvent(.meeting($0)) })
       meeting.start(clients)
       return meeting
     }

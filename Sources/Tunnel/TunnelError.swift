@@ -1,3 +1,4 @@
+public import HolePunch
 public import QuicTransport
 
 /// Why a tunnel did not come about, or ended.
@@ -18,6 +19,14 @@ public enum TunnelError: Error, Sendable {
   case wrongKind(String, isDatagram: Bool)
   /// None of the ticket's addresses answered.
   case unreachable([SocketAddress])
+  /// None of the relays that are to bring us together answers.
+  case relaysUnreachable([SocketAddress])
+  /// A relay answers, and the sharing side is not there.
+  case peerAbsent
+  /// There is no direct path, and none through a relay that is allowed or to be had.
+  case notDirect(PunchFailure?)
+  /// The relay does not take us, and nothing else is allowed.
+  case notRelayed(RelayRefusal)
   /// UDP does not pass, and the proxy gave no connection.
   case proxy(ProxyError)
   /// The peer does not accept the ticket, or us; in its own words.

@@ -6,6 +6,8 @@ public enum TunnelEvent: Sendable {
   case sessionOpened(peer: PublicKey?, path: SessionPath, rtt: Duration)
   /// A session moved to another path; its flows go on.
   case sessionMoved(path: SessionPath, reason: SwitchReason)
+  /// There was no direct path within so long; the start is not held back any longer.
+  case notDirectInTime(Duration)
   /// Nothing has been heard of the peer for so long, although an answer is due; told once for each
   /// outage.
   case sessionSilent(peer: PublicKey?, for: Duration)

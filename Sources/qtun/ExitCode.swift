@@ -24,7 +24,7 @@ enum ExitCode: Int32, CaseIterable, Sendable {
   case identityMismatch = 8
   /// A pipe was cut off before both directions had ended.
   case incomplete = 9
-  /// `qtun ping --until-direct` saw no direct path.
+  /// There is no direct path, and no other one that is allowed or to be had.
   case notDirect = 10
   /// A second signal, SIGHUP, cut the draining short.
   case forcedByHangup = 129
@@ -67,7 +67,9 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .targetRefused: "nothing accepts connections at the shared service"
     case .identityMismatch: "the peer proved another identity than the ticket names"
     case .incomplete: "a pipe was cut off before both directions had ended"
-    case .notDirect: "`qtun ping --until-direct` had no answer directly over UDP"
+    case .notDirect:
+      "no direct path, and none through a relay that is allowed or to be had; or `qtun ping "
+        + "--until-direct` had no answer directly over UDP"
     case .forcedByHangup: "ended by SIGHUP before draining was complete"
     case .forcedByInterrupt: "ended by SIGINT (Ctrl-C twice) before draining was complete"
     case .forcedByTerminate: "ended by SIGTERM before draining was complete"

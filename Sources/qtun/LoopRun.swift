@@ -249,6 +249,9 @@ extension LoopRun {
         "connected", .path(Describe.path(path)), .rtt(rtt), .peer(peer?.description ?? "unknown"))
     case .sessionMoved(let path, let reason):
       log.info("moved", .path(Describe.path(path)), .cause(Describe.reason(reason)))
+    case .notDirectInTime(let time):
+      log.info(
+        "no direct path in time", .duration(time), .cause("going on through the relay meanwhile"))
     case .sessionSilent(_, let time):
       log.warning(
         "no answer from the peer", .duration(time),

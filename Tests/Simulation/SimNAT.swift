@@ -20,6 +20,8 @@ public final class SimNAT {
   private var displaced: [Flow: Mapping] = [:]
   /// Packets for the translator itself, which it keeps as flows of its own.
   private var confirmed: [Flow: Instant] = [:]
+  /// Ports that were opened on request, and what they lead to.
+  private var forwards: [UInt16: SocketAddress] = [:]
   private var lastPort: UInt16
   /// The outside port that was given out last.
   public private(set) var newestPort: UInt16?
@@ -45,6 +47,12 @@ public final class SimNAT {
     displaced = [:]
     confirmed = [:]
   }
+
+  /// Whoever sends to this port reaches `inside`, and is answered from it; nil closes the port.
+  public func forward(_ port: UInt16, to inside: SocketAddress?) { forwards[port] = inside }
+
+  /// Ports that were opened on request.
+  public var forwardedPorts: Set<UInt16> { Set(forwards.keys) }
 
   private struct Key: Hashable {
     var inside: SocketAddress
@@ -168,6 +176,7 @@ extension SimNAT {
   /// The datagram for a host inside; nil if it is not let in.
   func admit(_ datagram: SimDatagram) -> SimDatagram? {
     guard !settings.blocksUDP, datagram.hopLimit > 1 else { return nil }
+    if let inside = forwards[datagram.to.port] { return admit(datagram, forwardedTo: inside) }
     guard let mapping = byPort[datagram.to.port], isLive(mapping.used),
       admits(datagram.from, through: mapping)
     else {
@@ -182,6 +191,18 @@ extension SimNAT {
     }
     var admitted = datagram
     admitted.to = mapping.inside
+    admitted.hopLimit -= 1
+    return admitted
+  }
+
+  private func admit(_ datagram: SimDatagram, forwardedTo inside: SocketAddress) -> SimDatagram {
+    let flow = Flow(inside: inside, remote: datagram.from)
+    let mapping =
+      displaced[flow] ?? Mapping(inside: inside, port: datagram.to.port, used: now)
+    mapping.used = now
+    displaced[flow] = mapping
+    var admitted = datagram
+    admitted.to = inside
     admitted.hopLimit -= 1
     return admitted
   }

@@ -21,8 +21,9 @@ NAME = r"([a-z2-7]{52})@127\.0\.0\.1:(\d+)"
 class Relay:
     """A running `qtun relay` that printed its name."""
 
-    def __init__(self, stage: Stage, port: int = 0) -> None:
-        self.process = stage.start("relay", "--listen", f"127.0.0.1:{port}")
+    def __init__(self, stage: Stage, port: int = 0, key: str = "relay") -> None:
+        self.process = stage.start(
+            "relay", "--listen", f"127.0.0.1:{port}", "--identity", stage.home / ".config" / "qtun" / key)
         self.name = first_line(self.process)
         found = re.fullmatch(NAME, self.name)
         require(found is not None, f"'{self.name}' is no name of a relay")

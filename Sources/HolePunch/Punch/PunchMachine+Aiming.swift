@@ -20,7 +20,7 @@ extension PunchMachine {
   mutating func aim(at candidates: [Candidate], now: Instant) {
     guard let plan else { return }
     let failure = failsAtOnce(plan, now: now)
-    if let failure { effects.append(.notDirect(failure)) }
+    if let failure, !plan.hopesForMapped { effects.append(.notDirect(failure)) }
     for candidate in candidates { aim(at: candidate, plan: plan, now: now) }
     if failure == nil { aimByMode(plan, now: now) }
     if targets.isEmpty, search == nil {

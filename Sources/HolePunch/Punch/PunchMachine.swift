@@ -228,8 +228,12 @@ extension PunchMachine {
       closeOpened(except: path?.socket)
     }
     if let due = deadlines.round, due <= now {
-      if let plan, failsAtOnce(plan, now: now) == nil {
-        effects.append(.notDirect(.noAnswer(mode: plan.mode, probes: probeCount)))
+      if let plan {
+        let failure = failsAtOnce(plan, now: now)
+        if failure == nil || plan.hopesForMapped {
+          effects.append(
+            .notDirect(failure ?? .noAnswer(mode: plan.mode, probes: probeCount)))
+        }
       }
       wait(now: now)
     }

@@ -39,6 +39,11 @@ public struct PunchPlan: Equatable, Sendable {
     self.candidates = candidates
   }
 
+  /// Whether the peer's gateway forwards a port to it: then even the worst of NATs is no obstacle.
+  var hopesForMapped: Bool {
+    mode != .blocked && candidates.contains { $0.kind == .mapped }
+  }
+
   /// Whether following it would send the same packets to the same addresses. A rendezvous need not
   /// send such a plan while a round is going on.
   public func asksForTheSame(as other: PunchPlan) -> Bool {

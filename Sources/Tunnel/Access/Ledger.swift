@@ -28,11 +28,13 @@ public struct Ledger: Equatable, Sendable {
     public let suggestedPort: UInt16
     /// The names of its services; empty for the one without a name.
     public let services: [String]
+    /// Who brings peers to it.
+    public let rendezvous: [RendezvousAddress]
 
     /// All of it.
     public init(
       process: ProcessMark, port: UInt16, context: String, addresses: [SocketAddress],
-      suggestedPort: UInt16, services: [String]
+      suggestedPort: UInt16, services: [String], rendezvous: [RendezvousAddress]
     ) {
       self.process = process
       self.port = port
@@ -40,6 +42,7 @@ public struct Ledger: Equatable, Sendable {
       self.addresses = addresses
       self.suggestedPort = suggestedPort
       self.services = services
+      self.rendezvous = rendezvous
     }
   }
 

@@ -3,7 +3,7 @@ internal import QuicTransport
 /// How a ledger stands in its file: one record a line, fields between tabs, an end line.
 ///
 ///     qtun-access 1
-///     share   PID START PORT HINT ADDRESSES SERVICES CONTEXT
+///     share   PID START PORT HINT ADDRESSES SERVICES CONTEXT [RENDEZVOUS]
 ///     ticket  ID CREATED EXPIRY USES STATE SERVICES LABEL
 ///     user    IDENTITY                       of the ticket above
 ///     end
@@ -14,12 +14,14 @@ extension Ledger {
   var text: [UInt8] {
     var lines = [Self.heading]
     for share in shares {
-      let addresses = share.addresses.map { "\($0.host)/\($0.port)" }.joined(separator: ",")
-      lines.append(
-        Self.line([
-          "share", "\(share.process.number)", "\(share.process.start)", "\(share.port)",
-          "\(share.suggestedPort)", addresses, Self.join(share.services), share.context,
-        ]))
+      var fields = [
+        "share", "\(share.process.number)", "\(share.process.start)", "\(share.port)",
+        "\(share.suggestedPort)", Self.join(share.addresses), Self.join(share.services),
+        share.context,
+      ]
+      // Left out where there are none, so that earlier versions read the line.
+      if !share.rendezvous.isEmpty { fields.append(Self.join(share.rendezvous)) }
+      lines.append(Self.line(fields))
     }
     for ticket in tickets {
       let grant = ticket.grant
@@ -90,6 +92,42 @@ extension Ledger {
     services.map { $0.isEmpty ? "-" : $0 }.joined(separator: ",")
   }
 
+  private static func join(_ addresses: [SocketAddress]) -> String {
+    addresses.map { "\($0.host)/\($0.port)" }.joined(separator: ",")
+  }
+
+  static func addresses(_ text: String) -> [SocketAddress]? {
+    var addresses: [SocketAddress] = []
+    for word in text.split(separator: ",") {
+      let parts = word.split(separator: "/")
+      guard parts.count == 2, let port = UInt16(parts[1]),
+        let address = SocketAddress(String(parts[0]), port: port)
+      else { return nil }
+      addresses.append(address)
+    }
+    return addresses
+  }
+
+  /// `KEY@ADDRESSES` with semicolons between.
+  private static func join(_ rendezvous: [RendezvousAddress]) -> String {
+    rendezvous.map { "\($0.key)@\(join($0.addresses))" }.joined(separator: ";")
+  }
+
+  static func rendezvous(_ text: String) -> [RendezvousAddress]? {
+    let words = text.split(separator: ";")
+    guard (1...RendezvousAddress.countMax).contains(words.count) else { return nil }
+    var all: [RendezvousAddress] = []
+    for word in words {
+      let parts = word.split(separator: "@", omittingEmptySubsequences: false)
+      guard parts.count == 2, let key = PublicKey(text: String(parts[0])),
+        let addresses = addresses(String(parts[1])),
+        addresses.count <= RendezvousAddress.addressesMax
+      else { return nil }
+      all.append(RendezvousAddress(key: key, addresses: addresses))
+    }
+    return all
+  }
+
   static func services(_ text: String) -> [String]? {
     let names = text.split(separator: ",").map { $0 == "-" ? "" : String($0) }
     return names.allSatisfy { $0.isEmpty || Service.isName($0) } ? names : nil
@@ -129,21 +167,14 @@ extension Ledger {
 
 extension Ledger.ShareRecord {
   fileprivate init?(fields: [String]) {
-    guard fields.count == 8, let number = Int32(fields[1]), let start = UInt64(fields[2]),
-      let port = UInt16(fields[3]), let hint = UInt16(fields[4]),
-      let services = Ledger.services(fields[6])
+    guard (8...9).contains(fields.count), let number = Int32(fields[1]),
+      let start = UInt64(fields[2]), let port = UInt16(fields[3]), let hint = UInt16(fields[4]),
+      let addresses = Ledger.addresses(fields[5]), let services = Ledger.services(fields[6]),
+      let rendezvous = fields.count == 9 ? Ledger.rendezvous(fields[8]) : []
     else { return nil }
-    var addresses: [SocketAddress] = []
-    for text in fields[5].split(separator: ",") {
-      let parts = text.split(separator: "/")
-      guard parts.count == 2, let port = UInt16(parts[1]),
-        let address = SocketAddress(String(parts[0]), port: port)
-      else { return nil }
-      addresses.append(address)
-    }
     self.init(
       process: ProcessMark(number: number, start: start), port: port, context: fields[7],
-      addresses: addresses, suggestedPort: hint, services: services)
+      addresses: addresses, suggestedPort: hint, services: services, rendezvous: rendezvous)
   }
 }
 

@@ -28,7 +28,10 @@ extension MeetingCore {
       let relay = client.address,
       let leg = legs?.add(grant, road: road, relay: relay)
     else { return }
-    meetings[id]?.leg = grant.session
+    meetings[id]?.leg = leg
+    // The relay itself may be what is silent; by itself the connection would notice within 15 s.
+    leg.onSilence = { [weak client] in client?.lookAgain() }
+    useless.remove(ObjectIdentifier(client))
     guard case .dialling = role else { return }
     onPath?(leg.path, meeting.peer)
   }

@@ -14,6 +14,8 @@ final class RelayedSocket: DatagramSocket {
   /// The path to the relay.
   private(set) var road: NetworkPath
   weak var receiver: (any DatagramReceiver)?
+  /// Called when nothing has come for a while, less and less often.
+  var onSilence: (() -> Void)?
 
   private let key: SecretBytes
   private let endpoint: EndpointCore
@@ -146,6 +148,7 @@ final class RelayedSocket: DatagramSocket {
       return
     }
     bind(now: now)
+    onSilence?()
   }
 
   private func bind(now: Instant) {
@@ -185,9 +188,11 @@ struct LegGrant: Equatable {
   static let keyCount = 32
 }
 
-/// The legs of an endpoint, by their session at a relay.
+/// The legs of an endpoint, through one relay or several.
 final class RelayedSockets {
-  private var sockets: [UInt32: RelayedSocket] = [:]
+  /// By their session at a relay; two relays may give out the same number.
+  private var sockets: [UInt32: [RelayedSocket]] = [:]
+  private var count = 0
   private var lastNumber: UInt64 = 0
   private let endpoint: EndpointCore
   private let registry: PathRegistry
@@ -200,17 +205,21 @@ final class RelayedSockets {
     registry.onRelayed = { [weak self] in self?.receive($0, now: $1) }
   }
 
-  /// Adds a leg; nil when there are too many, or one of this session.
+  /// Adds a leg; nil when there are too many, or one of this session at the same relay.
   ///
   /// - Parameters:
   ///   - road: the path of the connection to the relay.
   ///   - relay: its address, for people.
   func add(_ grant: LegGrant, road: NetworkPath, relay: SocketAddress) -> RelayedSocket? {
-    guard sockets[grant.session] == nil, sockets.count < Self.socketsMax else { return nil }
+    let others = sockets[grant.session] ?? []
+    guard others.allSatisfy({ $0.road.remote != road.remote }), count < Self.socketsMax else {
+      return nil
+    }
     lastNumber += 1
     let socket = RelayedSocket(
       grant: grant, number: lastNumber, road: road, endpoint: endpoint, loop: loop)
-    sockets[grant.session] = socket
+    sockets[grant.session] = others + [socket]
+    count += 1
     endpoint.add(socket)
     registry.note(socket.path, through: relay)
     return socket
@@ -219,17 +228,23 @@ final class RelayedSockets {
   /// Takes a datagram that begins with `RelayHeader.firstByte`.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
     guard let header = RelayHeader(datagram.bytes) else { return }
-    sockets[header.session]?.receive(datagram, header, now: now)
+    guard let found = sockets[header.session] else { return }
+    let socket = found.first { $0.road.remote == datagram.path.remote } ?? found[0]
+    socket.receive(datagram, header, now: now)
   }
 
   /// The connection to the relay moved from one path to another.
   func move(from old: NetworkPath, to road: NetworkPath) {
-    for socket in sockets.values where socket.road == old { socket.move(to: road) }
+    for socket in sockets.values.joined() where socket.road == old { socket.move(to: road) }
   }
 
   /// The session is over; its path goes with it.
-  func remove(_ session: UInt32) {
-    guard let socket = sockets.removeValue(forKey: session) else { return }
+  func remove(_ socket: RelayedSocket) {
+    guard var rest = sockets[socket.session], let index = rest.firstIndex(where: { $0 === socket })
+    else { return }
+    rest.remove(at: index)
+    sockets[socket.session] = rest.isEmpty ? nil : rest
+    count -= 1
     endpoint.remove(socket)
     socket.close()
     registry.note(socket.path, through: nil)
@@ -238,7 +253,7 @@ final class RelayedSockets {
 
   /// Ends all.
   func close() {
-    for session in sockets.keys.sorted() { remove(session) }
+    for socket in sockets.values.joined() { remove(socket) }
   }
 
   /// As many as a relay introduces to one node.

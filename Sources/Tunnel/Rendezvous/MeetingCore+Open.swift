@@ -6,8 +6,8 @@ extension MeetingCore {
   static func open(
     identity: PublicKey, role: MeetingRole, rendezvous: [RendezvousAddress],
     stunServers: [SocketAddress], endpoint: EndpointCore, socket: UDPSocket,
-    registry: PathRegistry, dialer: CarrierDialer, policy: CarrierPolicy, loop: EpollLoop,
-    onEvent: @escaping (MeetingEvent) -> Void
+    registry: PathRegistry, dialer: CarrierDialer, policy: CarrierPolicy, path: PathPolicy,
+    mapsPort: Bool, loop: EpollLoop, onEvent: @escaping (MeetingEvent) -> Void
   ) -> (MeetingCore, [RendezvousClient]) {
     let bound = socket.localAddress
     let sockets = PunchSockets(main: socket, endpoint: endpoint, registry: registry) {
@@ -26,6 +26,11 @@ extension MeetingCore {
     let meeting = MeetingCore(
       identity: identity, role: role, sockets: sockets, stunServers: stunServers,
       environment: environment, loop: loop, onEvent: onEvent)
+    meeting.path = path
+    // Peers on one machine need no gateway.
+    if mapsPort, !environment.probesLoopback, !bound.isLoopback {
+      meeting.mapping = MappedPort(of: socket, loop: loop)
+    }
     meeting.legs = RelayedSockets(endpoint: endpoint, registry: registry, loop: loop)
     registry.onOther = { [weak meeting] in meeting?.receive($0, now: $1) }
     let clients = rendezvous.prefix(RendezvousAddress.countMax).map { rendezvous in

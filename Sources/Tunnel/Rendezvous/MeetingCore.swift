@@ -12,26 +12,37 @@ final class MeetingCore {
   var legs: RelayedSockets?
   /// Called once for every path that stands, direct or (dialling side) through a relay.
   var onPath: ((_ road: NetworkPath, _ peer: PublicKey) -> Void)?
-  let onEvent: (MeetingEvent) -> Void
+  var onEvent: (MeetingEvent) -> Void
+  /// Whether sessions may go directly, through a relay, or either way. Set before `start`.
+  var path = PathPolicy.automatic
+  /// A port of the gateway that leads to us; nil where none is to be asked for. Set before `start`.
+  var mapping: MappedPort?
 
   private let identity: PublicKey
   let role: MeetingRole
   let loop: any EventLoop
   private let sockets: PunchSockets
   private let environment: Environment
-  private var clients: [RendezvousClient] = []
+  private(set) var clients: [RendezvousClient] = []
+  /// Where the peer is looked for, best first (dialling side).
+  var warm: [RendezvousClient] = []
+  /// Those of them that do not know the peer, or do not answer.
+  var useless: Set<ObjectIdentifier> = []
+  /// The one that makes plans from our offer (dialling side).
+  var planner: RendezvousClient?
   private var stunServers: [SocketAddress]
   private var survey: NetworkSurvey?
   private var surveyBegan: Instant?
   /// The socket that is offered, and the number of the offer.
   private var socket = 0
-  private var offer = NodeOffer(number: 1, report: NATReport(), candidates: [])
-  private var offerIsReady = false
+  private(set) var offer = NodeOffer(number: 1, report: NATReport(), candidates: [])
+  private(set) var offerIsReady = false
   private var observed: SocketAddress?
   var meetings: [MeetingID: Meeting] = [:]
   private var offerTimer: LoopTimer?
   private var findTimer: LoopTimer?
-  private var isClosed = false
+  private var surveyTimer: LoopTimer?
+  private(set) var isClosed = false
 
   /// An introduction, as this node knows it.
   struct MeetingID: Hashable {
@@ -54,8 +65,8 @@ final class MeetingCore {
     var driver: PunchDriver?
     var salt: [UInt8] = []
     var wantsRound = false
-    /// The session of our leg at the relay.
-    var leg: UInt32?
+    /// Our leg at the relay.
+    var leg: RelayedSocket?
     /// What was told last.
     var failure: PunchFailure?
   }
@@ -92,6 +103,7 @@ final class MeetingCore {
   /// Goes to the rendezvous; measures meanwhile.
   func start(_ clients: [RendezvousClient]) {
     self.clients = clients
+    if !path.takesRelay { legs = nil }
     for client in clients {
       client.owner = self
       if legs != nil { client.capabilities = RelayMessage.forwards }
@@ -100,14 +112,20 @@ final class MeetingCore {
         stunServers.append(address)
       }
     }
+    // Peers that are not to come directly are told nothing, so there is no plan, and no probe.
+    guard path.looksForDirect else { return }
+    mapping?.start { [weak self] in self?.mappingChanged() }
     beginSurvey()
   }
 
   /// Leaves every rendezvous; paths that stand stay.
-  func close() {
+  ///
+  /// - Parameter completion: called when the gateway has its port back, at once where it gave none.
+  func close(completion: @escaping () -> Void = {}) {
     isClosed = true
+    if let mapping { mapping.stop(completion: completion) } else { completion() }
     survey?.stop()
-    for timer in [offerTimer, findTimer] {
+    for timer in [offerTimer, findTimer, surveyTimer] {
       if let timer { loop.cancel(timer) }
     }
     for meeting in meetings.values { meeting.driver?.stop() }
@@ -129,7 +147,7 @@ final class MeetingCore {
 
   /// Looks for the peer again (dialling side).
   func seek() {
-    for client in clients { find(client) }
+    for client in warm { find(client) }
   }
 
   /// Takes what came to one of the sockets and is neither QUIC nor a path message.
@@ -174,7 +192,8 @@ final class MeetingCore {
 // MARK: - The offer
 
 extension MeetingCore {
-  private func beginSurvey() {
+  /// Measures the network, and tells what has changed.
+  func beginSurvey() {
     survey?.stop()
     surveyBegan = loop.now
     offerIsReady = false
@@ -193,9 +212,19 @@ extension MeetingCore {
     updateOffer()
   }
 
+  /// Measures again, but for what was measured a moment ago later.
+  func surveySoon() {
+    let due = surveyBegan.map { $0 + Self.surveyRest } ?? loop.now
+    guard due > loop.now else { return beginSurvey() }
+    guard surveyTimer?.isArmed != true else { return }
+    let timer = LoopTimer { [weak self] _ in self?.beginSurvey() }
+    surveyTimer = timer
+    loop.schedule(timer, at: due)
+  }
+
   /// Says how we can be reached if that is new; whether it was.
   @discardableResult
-  private func updateOffer() -> Bool {
+  func updateOffer() -> Bool {
     guard let survey else { return false }
     // One server's word says nothing about the mapping; the second one's follows at once.
     guard offerIsReady || survey.isComplete || survey.report.mapping != .unknown else {
@@ -206,10 +235,11 @@ extension MeetingCore {
     next.report = survey.report
     // We are heard over UDP, whatever became of the questions.
     if observed != nil { next.report.isUDPBlocked = false }
+    next.report.portMapping = mapping?.current?.by
     next.candidates = candidates(reflexive: survey.reflexive)
     let isNew = next != offer
     offer = next
-    if isNew { for client in clients { client.send(.offer(offer)) } }
+    if isNew { for client in planners { client.send(.offer(offer)) } }
     askForRounds()
     return isNew
   }
@@ -225,6 +255,9 @@ extension MeetingCore {
       hasIPv6: !environment.bound.isIPv4, count: CandidateSet.countMax - Self.reflexiveMax)
     for candidate in host where environment.probesLoopback || !candidate.address.isLoopback {
       set.insert(candidate, now: loop.now)
+    }
+    if let mapped = mapping?.current?.outside {
+      set.insert(Candidate(address: mapped, kind: .mapped), now: loop.now)
     }
     var seen = reflexive.prefix(1)
     if seen.isEmpty, socket == 0, let observed { seen.append(observed) }
@@ -264,11 +297,14 @@ extension MeetingCore: RendezvousClientOwner {
   func rendezvousOpened(_ client: RendezvousClient, _ welcome: RelayMessage.Welcome) {
     observed = welcome.observed ?? observed
     onEvent(.rendezvousReady(client.rendezvous, observed: welcome.observed))
-    // Said to all who are open, or to this one alone if it is no news to the others.
-    if !updateOffer(), offerIsReady { client.send(.offer(offer)) }
     switch role {
-    case .sharing: client.send(.register)
-    case .dialling: find(client)
+    case .sharing:
+      // Said to all who are open, or to this one alone if it is no news to the others.
+      if !updateOffer(), offerIsReady { client.send(.offer(offer)) }
+      client.send(.register)
+    case .dialling:
+      updateOffer()
+      lookForPeer()
     }
   }
 
@@ -279,11 +315,20 @@ extension MeetingCore: RendezvousClientOwner {
     case .plan(let plan): follow(plan, from: client)
     case .gone(let introduction):
       forget(MeetingID(client, introduction))
-    case .absent(let peer): onEvent(.peerAbsent(peer))
+    case .absent(let peer):
+      onEvent(.peerAbsent(peer))
+      useless.insert(ObjectIdentifier(client))
+      lookForPeer()
     case .throttled: break
     case .forwarding(let message): take(message, from: client)
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .unknown: break
     }
+  }
+
+  func rendezvous(_ client: RendezvousClient, isSilent: Bool) {
+    let id = ObjectIdentifier(client)
+    if isSilent { useless.insert(id) } else { useless.remove(id) }
+    lookForPeer()
   }
 
   func rendezvousLost(
@@ -296,6 +341,9 @@ extension MeetingCore: RendezvousClientOwner {
       if state.driver?.state != .punching { forget(meeting) }
     }
     guard !isClosed else { return }
+    warm.removeAll { $0 === client }
+    useless.remove(id)
+    lookForPeer()
     if case .application(RelayCode.replaced, true, _)? = reason {
       onEvent(.replaced(client.rendezvous))
     } else {
@@ -303,7 +351,7 @@ extension MeetingCore: RendezvousClientOwner {
     }
   }
 
-  private func find(_ client: RendezvousClient) {
+  func find(_ client: RendezvousClient) {
     guard case .dialling(let peer, let capability, let grant) = role, let time = client.time,
       !isClosed
     else { return }
@@ -380,6 +428,10 @@ extension MeetingCore: PunchDriverOwner {
     onEvent(.punched(peer: driver.peer, path: path, mode: mode))
     guard let road = sockets.path(from: path.socket, to: path.remote) else { return }
     onPath?(road, driver.peer)
+  }
+
+  func punch(_ driver: PunchDriver, opened count: Int, of wanted: Int) {
+    onEvent(.fewSockets(peer: driver.peer, opened: count, wanted: wanted))
   }
 
   func punch(_ driver: PunchDriver, failed failure: PunchFailure) {

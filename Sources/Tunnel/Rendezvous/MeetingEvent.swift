@@ -19,6 +19,12 @@ public enum MeetingEvent: Sendable {
   case notRelayed(peer: PublicKey, RelayRefusal)
   /// We send more through the relay than it takes from us; the rest is lost.
   case relayThrottles(peer: PublicKey, bytesPerSecond: UInt64)
+  /// The gateway forwards a port to us; peers are told.
+  case portMapped(PortMapper.Mapping)
+  /// It does so no more.
+  case portLost
+  /// A search or a prediction has to do with fewer sockets than it is good with.
+  case fewSockets(peer: PublicKey, opened: Int, wanted: Int)
   /// There is none for now; another round follows in time.
   case notDirect(peer: PublicKey, PunchFailure)
 }

@@ -5,6 +5,8 @@ internal import QuicTransport
 protocol PunchDriverOwner: AnyObject {
   func punch(_ driver: PunchDriver, succeeded path: PunchedPath, mode: PunchMode)
   func punch(_ driver: PunchDriver, failed failure: PunchFailure)
+  /// The system, or a bound of ours, gave it fewer sockets than it wanted.
+  func punch(_ driver: PunchDriver, opened count: Int, of wanted: Int)
   /// Another port is to be offered.
   func punchWantsFreshPort(_ driver: PunchDriver)
   /// Another round is to be asked for.
@@ -82,8 +84,9 @@ final class PunchDriver {
         datagram.bytes, from: datagram.socket, to: datagram.destination,
         hopLimit: datagram.hopLimit)
     case .openSockets(let count):
-      let numbers = (0..<count).compactMap { _ in sockets.open() }
+      let numbers = sockets.open(count)
       opened.formUnion(numbers)
+      if numbers.count < count { owner?.punch(self, opened: numbers.count, of: count) }
       machine.socketsOpened(numbers, now: loop.now)
     case .closeSockets(let numbers):
       for number in numbers { sockets.close(number) }

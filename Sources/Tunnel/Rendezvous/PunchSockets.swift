@@ -43,6 +43,16 @@ final class PunchSockets {
     return lastNumber
   }
 
+  /// The numbers of so many new sockets. Where the system has fewer, some are left to others: a
+  /// search must not keep programs from connecting.
+  func open(_ count: Int) -> [Int] {
+    var numbers: [Int] = []
+    while numbers.count < count, let number = open() { numbers.append(number) }
+    guard numbers.count < count else { return numbers }
+    for number in numbers.suffix(Self.reserve) { close(number) }
+    return numbers.dropLast(Self.reserve)
+  }
+
   /// Lets QUIC use a socket too.
   func handOver(_ number: Int) {
     guard let socket = sockets[number], !endpoint.has(socket) else { return }
@@ -97,6 +107,8 @@ final class PunchSockets {
     }
   }
 
+  /// Descriptors for a few listeners and connections.
+  static let reserve = 16
   /// A session that is going to use a path is open long before.
   private static let sessionDelay = Duration.seconds(60)
   /// A birthday search has 256; several may run.

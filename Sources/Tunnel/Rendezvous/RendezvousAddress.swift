@@ -14,10 +14,20 @@ public struct RendezvousAddress: Hashable, Sendable {
     self.addresses = Array(addresses.prefix(Self.addressesMax))
   }
 
+  /// The first ones and those of the others that are new, `countMax` in all.
+  static func merged(
+    _ first: [RendezvousAddress], _ others: [RendezvousAddress]
+  ) -> [RendezvousAddress] {
+    var all: [RendezvousAddress] = []
+    for one in first + others where !all.contains(one) { all.append(one) }
+    return Array(all.prefix(countMax))
+  }
+
   /// One or two of each family.
   public static let addressesMax = 4
-  /// In a ticket, and of one node: a second one helps when the first is down, more cost time.
-  public static let countMax = 2
+  /// In a ticket, and of one node: a second one helps when the first is down, others when both are;
+  /// each makes tickets longer.
+  public static let countMax = 4
 }
 
 extension WireWriter {

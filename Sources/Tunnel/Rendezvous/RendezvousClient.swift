@@ -7,6 +7,8 @@ protocol RendezvousClientOwner: AnyObject {
   func rendezvous(_ client: RendezvousClient, said message: RelayMessage)
   /// The connection moved from one road to another.
   func rendezvous(_ client: RendezvousClient, movedFrom old: NetworkPath, to road: NetworkPath)
+  /// Nothing has been heard of it for seconds, or it is heard of again.
+  func rendezvous(_ client: RendezvousClient, isSilent: Bool)
   /// The connection is gone, or none came about; another follows after `delay`.
   func rendezvousLost(_ client: RendezvousClient, because reason: QuicError?, retryIn: Duration)
 }
@@ -47,6 +49,8 @@ final class RendezvousClient {
   private var paths: PathManager?
   private var timer: LoopTimer?
   private var failures = 0
+  /// Until the timer fires.
+  private var isResting = false
   private var isClosed = false
   /// Tells answers of an earlier dial from those of this one, and numbers that an earlier connection
   /// gave from those of this one.
@@ -87,12 +91,41 @@ final class RendezvousClient {
     clock.map { $0.time + UInt64(max(0, (loop.now - $0.at).seconds)) }
   }
 
+  /// Of its connection; nil while there is none.
+  var roundTrip: Duration? { connection?.statistics.smoothedRTT }
+
+  /// Something that goes through this rendezvous fell silent: asks it whether it is there.
+  func lookAgain() { paths?.lookAgain(now: loop.now) }
+
+  /// Addresses or routes changed, or the machine woke up: looks for it by the new ones at once.
+  func networkChanged() {
+    guard !isClosed else { return }
+    guard connection == nil else {
+      if let paths {
+        addAddresses(to: paths)
+        paths.lookAgain(now: loop.now)
+      }
+      return
+    }
+    failures = 0
+    if isResting { dial() }
+  }
+
+  private func addAddresses(to paths: PathManager) {
+    guard policy.allows(.udp) else { return }
+    for address in rendezvous.addresses {
+      guard let local = endpoint.sourceAddress(towards: address) else { continue }
+      paths.add(NetworkPath(local: local, remote: address), kind: .udp)
+    }
+  }
+
   /// Over UDP, so that what it saw is our UDP address.
   var usesUDP: Bool { paths?.activePath.kind == .udp }
 
   // MARK: Dialling
 
   private func dial() {
+    isResting = false
     round += 1
     let reachesUDP = rendezvous.addresses.contains {
       endpoint.sourceAddress(towards: $0)?.isUnspecified == false
@@ -156,6 +189,7 @@ final class RendezvousClient {
     failures += 1
     // Nodes of a relay that restarts must not come back all at once.
     let delay = base * (0.5 + jitter() / 2)
+    isResting = true
     arm(after: delay) { $0.dial() }
     owner?.rendezvousLost(self, because: reason, retryIn: delay)
   }
@@ -217,9 +251,11 @@ final class RendezvousClient {
     owner?.rendezvousOpened(self, welcome)
   }
 
-  /// A relay restarts within seconds, and then all of its nodes come.
+  /// A relay restarts within seconds, and sessions that have no other road wait for that; then all of
+  /// its nodes come.
   private static let backoff: [Duration] = [
-    .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(15), .seconds(30), .seconds(60),
+    .milliseconds(500), .seconds(1), .seconds(2), .seconds(2), .seconds(4), .seconds(8),
+    .seconds(15), .seconds(30), .seconds(60),
   ]
   private static let greetingTimeout = Duration.seconds(5)
 }
@@ -234,12 +270,8 @@ extension RendezvousClient: PathManagerOwner {
           manager?.add(carrier.path, kind: carrier.kind)
         }
       }
-      if manager.activePath.kind != .udp, policy.allows(.udp),
-        let local = endpoint.sourceAddress(towards: address)
-      {
-        manager.add(NetworkPath(local: local, remote: address), kind: .udp)
-      }
     }
+    if manager.activePath.kind != .udp { addAddresses(to: manager) }
   }
 
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {
@@ -249,9 +281,13 @@ extension RendezvousClient: PathManagerOwner {
   }
 
   // The connection's idle timeout ends what stays silent.
-  func pathManager(_ manager: PathManager, silentFor time: Duration) {}
+  func pathManager(_ manager: PathManager, silentFor time: Duration) {
+    owner?.rendezvous(self, isSilent: true)
+  }
 
-  func pathManager(_ manager: PathManager, returnedAfter time: Duration) {}
+  func pathManager(_ manager: PathManager, returnedAfter time: Duration) {
+    owner?.rendezvous(self, isSilent: false)
+  }
 }
 
 extension RendezvousClient: ConnectionDelegate {

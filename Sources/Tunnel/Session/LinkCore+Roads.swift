@@ -6,15 +6,18 @@ extension LinkCore {
   /// TCP does not come up.
   func sessionWantsAlternatives(_ session: SessionCore) {
     guard let paths = session.paths else { return }
-    if paths.activePath.kind == .udp || !paths.activePath.isValidated || paths.isInDoubt {
+    let kind = paths.activePath.kind
+    let isFailing = !paths.activePath.isValidated || paths.isInDoubt
+    if paths.outage != nil { meeting?.pathFails() }
+    if kind == .udp || isFailing || (kind == .relay && directSearch.isDue(now: loop.now)) {
       for address in ticket.addresses { openCarrier(to: address, beside: paths) }
     }
-    if paths.activePath.kind != .udp { addAddresses(to: paths) }
+    if kind != .udp { addAddresses(to: paths) }
   }
 
   /// UDP from the addresses that this machine has now.
   func addAddresses(to paths: PathManager) {
-    guard policy.allows(.udp) else { return }
+    guard allows(.udp) else { return }
     for address in ticket.addresses {
       guard let local = endpoint.sourceAddress(towards: address) else { continue }
       paths.add(NetworkPath(local: local, remote: address), kind: .udp)
@@ -29,7 +32,7 @@ extension LinkCore {
   }
 
   private func openCarrier(to address: SocketAddress, beside paths: PathManager) {
-    guard policy.allows(.tcp) else { return open(.webSocket, to: address, beside: paths) }
+    guard allows(.tcp) else { return open(.webSocket, to: address, beside: paths) }
     open(.tcp, to: address, beside: paths) { [weak self, weak paths] in
       if let paths { self?.open(.webSocket, to: address, beside: paths) }
     }
@@ -40,7 +43,7 @@ extension LinkCore {
     _ kind: CarrierKind, to address: SocketAddress, beside paths: PathManager,
     otherwise: @escaping () -> Void = {}
   ) {
-    guard policy.allows(kind) else { return }
+    guard allows(kind) else { return }
     // A connection that a box between has forgotten stays open for minutes and says nothing.
     let doubtful = paths.isInDoubt ? paths.activePath.path : nil
     dialer.open(address, kind: kind, besides: doubtful) { [weak paths] result in

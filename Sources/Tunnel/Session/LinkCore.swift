@@ -17,13 +17,19 @@ final class LinkCore {
   private let opened: () -> Void
   private let over: (TunnelError) -> Void
   private var state = State.dialling
-  private var dialled: [SessionCore] = []
-  private var failures: [QuicError] = []
-  private var proxyError: ProxyError?
-  private var attempts: [DialPlan.Attempt] = []
   let policy: CarrierPolicy
   let registry: PathRegistry
   let dialer: CarrierDialer
+  private let race: DialRace
+  /// Whether sessions may go directly, through a relay, or either way; set before `start`.
+  var path = PathPolicy.automatic { didSet { race.path = path } }
+  /// How long the start waits for a direct path; nil for not at all. Set before `start`.
+  var waitDirect: Duration?
+  private lazy var hold = StartHold(patience: waitDirect, loop: loop) { [weak self] in
+    self?.released(isLate: $0)
+  }
+  /// Paces what a session on a relay tries besides UDP.
+  var directSearch = DirectSearch()
   /// Another way to the peer; set before `start`.
   var meeting: LinkMeeting? {
     didSet {
@@ -36,16 +42,12 @@ final class LinkCore {
   let gather = DatagramGather()
   /// Found by others: through a relay, or punched.
   private var roads: [NetworkPath] = []
-  private var nextAttempt = 0
-  private var pendingCarriers = 0
-  private var dialTimer: LoopTimer?
+  private var restTimer: LoopTimer?
   private let retry: RetryPolicy
   /// Draws from 0 to 1.
   private let random: () -> Double
   /// Attempts that failed since a session held.
   private var failedAttempts = 0
-  /// Tells the answers of an earlier attempt from those of this one.
-  private var round = 0
   private var hasOpened = false
   /// The session that was lost; the sharing side is told, so that it need not keep it.
   private var lostSession: SessionID?
@@ -92,15 +94,30 @@ final class LinkCore {
     self.onEvent = onEvent
     self.opened = opened
     self.over = over
+    race = DialRace(
+      endpoint: endpoint, registry: registry, dialer: dialer, loop: loop, ticket: ticket,
+      policy: policy)
+    race.owner = self
+    race.onExhausted = { [weak self] in self?.giveUpIfDone() }
   }
 
   /// Begins to dial; every call of `opened` and `over` comes later, from the loop.
   func start() {
+    hold.begin()
     beginRound()
+  }
+
+  /// Programs may come.
+  private func released(isLate: Bool) {
+    if isLate, let waitDirect { onEvent(.notDirectInTime(waitDirect)) }
+    if let openSession { remoteListeners?.ask(openSession) }
+    opened()
   }
 
   /// The machine woke up, or its addresses or routes changed: looks at every path, or dials, at once.
   func lookAgain() {
+    directSearch.reset()
+    meeting?.networkChanged()
     switch state {
     case .open(let session):
       if let paths = session.paths {
@@ -159,7 +176,9 @@ final class LinkCore {
   }
 
   /// Ends everything now; whoever waits for the end hears of it.
-  func close() {
+  ///
+  /// - Parameter completion: called once what others were asked for has been given back.
+  func close(completion: @escaping () -> Void = {}) {
     isDraining = true
     waiting.discardAll()
     for flow in flows.values { flow.abort(code: TunnelCode.sessionEnding) }
@@ -175,7 +194,7 @@ final class LinkCore {
     finished?.close(code: TunnelCode.drained, reason: Self.closeReason)
     endpoint.close(code: TunnelCode.done, reason: Self.closeReason)
     dialer.discardAll()
-    meeting?.close()
+    if let meeting { meeting.close(completion: completion) } else { completion() }
   }
 
   private static let closeReason = "the connecting side stopped"
@@ -184,23 +203,10 @@ final class LinkCore {
 
   private func beginRound() {
     state = .dialling
-    round += 1
-    // Each time anew: the machine may be in another network by now.
-    let reachesUDP = ticket.addresses.contains {
-      endpoint.sourceAddress(towards: $0)?.isUnspecified == false
-    }
-    attempts =
-      DialPlan(addresses: ticket.addresses, policy: policy, reachesUDP: reachesUDP).attempts
-    nextAttempt = 0
-    pendingCarriers = 0
-    failures.removeAll()
-    proxyError = nil
-    dialled.removeAll()
     // Legs that stand are not granted again; what was punched is punched anew.
     roads.removeAll { CarrierKind($0) != .relay || registry.relay(of: $0) == nil }
-    for road in roads { dial(road.remote, over: road) }
     meeting?.begin()
-    dialNext(after: .zero)
+    race.begin(roads: roads)
   }
 
   /// A round failed, or a session is gone: another round follows, or the end.
@@ -210,85 +216,31 @@ final class LinkCore {
       failedAttempts <= retry.attemptsMax ?? .max
     else { return end(error) }
     state = .resting
+    race.stop()
     let delay = RetryPolicy.delay(attempt: failedAttempts, jitter: random())
     onEvent(.retrying(attempt: failedAttempts, after: delay, because: error))
     let timer = LoopTimer { [weak self] _ in self?.beginRound() }
-    replaceDialTimer(timer, at: loop.now + delay)
+    if let restTimer { loop.cancel(restTimer) }
+    restTimer = timer
+    loop.schedule(timer, at: loop.now + delay)
     waiting.isTimeLimited = true
-  }
-
-  private func dialNext() {
-    guard case .dialling = state else { return }
-    guard nextAttempt < attempts.count else { return giveUpIfDone() }
-    let attempt = attempts[nextAttempt]
-    nextAttempt += 1
-    if attempt.kind == .udp {
-      dial(attempt.address, over: nil)
-    } else {
-      pendingCarriers += 1
-      let round = round
-      dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
-        self?.carrierSettled(result, address: attempt.address, of: round)
-      }
-    }
-    let next = nextAttempt < attempts.count ? attempts[nextAttempt].delay : attempt.delay
-    dialNext(after: next - attempt.delay)
-  }
-
-  private func dialNext(after delay: Duration) {
-    replaceDialTimer(LoopTimer { [weak self] _ in self?.dialNext() }, at: loop.now + delay)
-  }
-
-  private func replaceDialTimer(_ timer: LoopTimer, at deadline: Instant) {
-    if let dialTimer { loop.cancel(dialTimer) }
-    dialTimer = timer
-    loop.schedule(timer, at: deadline)
-  }
-
-  private func carrierSettled(
-    _ result: Result<StreamCarrier, CarrierDialer.Failure>, address: SocketAddress, of round: Int
-  ) {
-    guard round == self.round else {
-      if case .success(let carrier) = result { dialer.discard(carrier.path) }
-      return
-    }
-    pendingCarriers -= 1
-    switch result {
-    case .success(let carrier):
-      guard case .dialling = state else { return dialer.discard(carrier.path) }
-      dial(address, over: carrier.path)
-    case .failure(let failure):
-      if case .proxy(let error) = failure { proxyError = error }
-      giveUpIfDone()
-    }
-  }
-
-  private func dial(_ address: SocketAddress, over path: NetworkPath?) {
-    do throws(QuicError) {
-      let target = ConnectTarget(
-        address: address, expectedPeer: ticket.identity, serverName: nil)
-      let session = try SessionCore(
-        dialing: target, over: path, endpoint: endpoint, registry: registry,
-        ticket: ticket, loop: loop)
-      session.owner = self
-      dialled.append(session)
-    } catch {
-      failures.append(error)
-    }
   }
 
   /// A road to the peer was found by others: for a session, or for the one that goes another way. One
   /// through a relay is of use beside a direct one as well, for the day that that one fails.
   func roadFound(_ road: NetworkPath) {
     let kind = CarrierKind(road)
-    guard policy.allows(kind) else { return }
+    guard allows(kind) else { return }
+    // Legs of a relay that is gone lead nowhere.
+    roads.removeAll { CarrierKind($0) == .relay && registry.relay(of: $0) == nil }
     if roads.count >= Self.roadsMax { roads.removeFirst() }
     roads.append(road)
     switch state {
-    case .dialling: dial(road.remote, over: road)
+    case .dialling: race.dial(road)
     case .open(let session):
-      if kind == .relay || session.paths?.activePath.kind != .udp {
-        session.paths?.add(road, kind: kind)
+      guard let paths = session.paths else { return }
+      if kind == .relay || paths.activePath.kind != .udp || paths.isInDoubt || paths.outage != nil {
+        paths.add(road, kind: kind)
       }
     case .resting, .over: break
     }
@@ -297,30 +249,33 @@ final class LinkCore {
   /// As many as a path manager looks after.
   private static let roadsMax = 8
 
+  /// Whether sessions may use this kind of carrier.
+  func allows(_ kind: CarrierKind) -> Bool { path.allows(kind) && policy.allows(kind) }
+
   private func giveUpIfDone() {
-    guard case .dialling = state, dialled.isEmpty, pendingCarriers == 0,
-      nextAttempt >= attempts.count, meeting?.isHopeful != true
-    else { return }
+    guard case .dialling = state, race.isExhausted, meeting?.isHopeful != true else { return }
     restOrEnd(worstFailure)
   }
 
   /// What the user can act on comes first; silence says least.
   private var worstFailure: TunnelError {
-    let errors = failures.map(TunnelError.init)
-    let telling = errors.first { error in
-      switch error {
-      case .lost: false
-      default: true
-      }
+    if let failure = race.failure { return failure }
+    let silence = TunnelError.unreachable(ticket.addresses)
+    guard let problem = meeting?.problem else { return silence }
+    // If nobody at all answers, the peer's own addresses are the more interesting ones.
+    if case .relaysUnreachable = problem, path.looksForDirect, !ticket.addresses.isEmpty {
+      return silence
     }
-    return telling ?? proxyError.map(TunnelError.proxy) ?? .unreachable(ticket.addresses)
+    return problem
   }
 
   private func end(_ error: TunnelError) {
     if case .over = state { return }
     state = .over
     remoteListeners?.stop(error)
-    if let dialTimer { loop.cancel(dialTimer) }
+    race.stop()
+    hold.stop()
+    if let restTimer { loop.cancel(restTimer) }
     waiting.discardAll()
     over(error)
     endDrainIfDone()
@@ -384,7 +339,7 @@ final class LinkCore {
 
 extension LinkCore: SessionOwner {
   func sessionOpened(_ session: SessionCore) {
-    guard case .dialling = state, dialled.contains(where: { $0 === session }) else {
+    guard case .dialling = state, race.contains(session) else {
       session.close(code: TunnelCode.superfluous, reason: "another address was faster")
       return
     }
@@ -395,12 +350,7 @@ extension LinkCore: SessionOwner {
       gather: gather, open: { _ in nil },
       began: { onEvent(.datagramFlowOpened(number: $0)) },
       ended: { onEvent(.datagramFlowEnded($0)) })
-    if let dialTimer { loop.cancel(dialTimer) }
-    for other in dialled where other !== session {
-      let path = other.connection.currentPath
-      other.close(code: TunnelCode.superfluous, reason: "another address was faster")
-      dialer.discard(path)
-    }
+    race.win(session)
     for road in roads where road != session.connection.currentPath {
       session.paths?.add(road, kind: CarrierKind(road))
     }
@@ -415,11 +365,11 @@ extension LinkCore: SessionOwner {
     meeting?.sessionOpened(isDirect: CarrierKind(connection.currentPath) == .udp)
     if let lostSession { session.sayLost(lostSession) }
     lostSession = nil
-    remoteListeners?.ask(session)
-    if !hasOpened {
-      hasOpened = true
-      opened()
-    }
+    hasOpened = true
+    directSearch.reset()
+    // Nothing of a user's before that.
+    if hold.isReleased { remoteListeners?.ask(session) }
+    hold.sessionGoes(by: CarrierKind(connection.currentPath))
     waiting.isTimeLimited = false
     openWaiting()
   }
@@ -467,22 +417,23 @@ extension LinkCore: SessionOwner {
     totals.switches += 1
     switch CarrierKind(path) {
     case .udp: meeting?.sessionOpened(isDirect: true)
-    case .relay: meeting?.directPathLost()
+    case .relay:
+      directSearch.reset()
+      meeting?.directPathLost()
     case .tcp, .webSocket: break
     }
     dialer.keepOnly(path)
     onEvent(.sessionMoved(path: describe(path), reason: reason))
+    hold.sessionGoes(by: CarrierKind(path))
   }
 
   func session(_ session: SessionCore, ended error: QuicError) {
     if case .open(let current) = state, current === session { return currentEnded(session, error) }
-    guard dialled.contains(where: { $0 === session }) else { return }
-    dialled.removeAll { $0 === session }
-    failures.append(error)
-    giveUpIfDone()
+    if race.contains(session) { race.lose(session, error) }
   }
 
   private func currentEnded(_ session: SessionCore, _ error: QuicError) {
+    hold.sessionEnded()
     totals.sessionsOpen = 0
     totals.connection = session.connection.statistics
     totals.note(session.datagrams)

@@ -2,7 +2,7 @@
 extension CommandLineParser {
   mutating func bindNetcheck(_ command: CommandSpec) -> Invocation.Action? {
     checkArguments(command.arguments, of: command)
-    let servers = values(of: Grammar.stun)
+    let servers = values(of: Grammar.stun) + values(of: Grammar.vantageRelay)
     if servers.count > NetcheckSettings.serversMax {
       complaints.append(
         Complaint(

@@ -3,16 +3,20 @@ internal import Tunnel
 extension CommandLineParser {
   /// What a share says of its rendezvous.
   mutating func meetingSettings() -> MeetingSettings {
-    let settings = MeetingSettings(
+    var settings = MeetingSettings(
       rendezvous: values(of: Grammar.rendezvous), stun: values(of: Grammar.stun),
       hidesAddresses: count(Grammar.noAddresses) > 0)
-    if settings.rendezvous.count > RendezvousAddress.countMax {
-      complaints.append(
-        Complaint(
-          cause: "--rendezvous is given \(settings.rendezvous.count) times",
-          fix: "give \(RendezvousAddress.countMax) at most"))
-    }
+    settings.path = value(of: Grammar.sharePath) ?? .automatic
+    settings.mapsPort = count(Grammar.noPortMapping) == 0
+    checkCount(of: settings.rendezvous)
     if settings.rendezvous.isEmpty {
+      if settings.path == .relay {
+        complaints.append(
+          Complaint(
+            cause: "--path relay leaves peers no way to come",
+            fix: "add --rendezvous, or leave it out"
+          ))
+      }
       if settings.hidesAddresses {
         complaints.append(
           Complaint(

@@ -7,7 +7,7 @@ internal import Tunnel
 struct CommandLineParser {
   let environment: Environment
   var complaints: [Complaint] = []
-  private var options: [(spec: OptionSpec, value: String?)] = []
+  private(set) var options: [(spec: OptionSpec, value: String?)] = []
   private(set) var words: [Tokenizer.Word] = []
 
   /// Reads a command line, without the program's name.
@@ -106,7 +106,8 @@ extension CommandLineParser {
     var seen: Set<String> = []
     for (spec, value) in options {
       let isFirst = seen.insert(spec.long).inserted
-      guard command.allOptions.contains(where: { $0.long == spec.long }) else {
+      // Another command may have an option of that name for values of another kind.
+      guard let spec = command.allOptions.first(where: { $0.long == spec.long }) else {
         if isFirst { complaints.append(misplaced(spec, in: command)) }
         continue
       }
@@ -316,7 +317,7 @@ extension CommandLineParser {
     guard let word = words.first?.text else {
       let role = PipeSettings.Role.waiting(
         listen: value(of: Grammar.listen), ticketFile: value(of: Grammar.ticketFile))
-      for spec in [Grammar.carrier.spec, Grammar.proxy.spec] {
+      for spec in Grammar.dialOptions {
         guard options.contains(where: { $0.spec.long == spec.long }) else { continue }
         complaints.append(
           Complaint(
@@ -361,23 +362,6 @@ extension CommandLineParser {
     guard let command else { return .overview }
     let isHelpOnTopic = command.name == "help" && !words.isEmpty
     return HelpPage(named: isHelpOnTopic ? words[0].text : command.name) ?? .overview
-  }
-
-  mutating func dialSettings() -> DialSettings {
-    var settings = DialSettings(carriers: value(of: Grammar.carrier) ?? .auto)
-    let word = options.last { $0.spec.long == Grammar.proxy.spec.long }?.value
-    do throws(ValueProblem) {
-      settings.proxy = try ProxyChoice(word: word, environment: environment)
-    } catch {
-      // The word on the command line has been complained about already.
-      if word == nil {
-        complaints.append(
-          Complaint(
-            cause: "\(ProxyChoice.variables[0]): \(error.cause)",
-            fix: "\(error.fix), or give --proxy none"))
-      }
-    }
-    return settings
   }
 
   mutating func sessionSettings() -> SessionSettings? {

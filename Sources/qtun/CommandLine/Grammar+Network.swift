@@ -3,6 +3,10 @@ extension Grammar {
   /// Leaves the router alone.
   static let noPortMapping = Flag(
     "no-port-mapping", help: "do not ask the router for a port (PCP, NAT-PMP, UPnP)")
+  /// A relay, as one more server to ask.
+  static let vantageRelay = Option(
+    "rendezvous", "KEY@HOST[:PORT]", .relayPlace, isRepeatable: true,
+    help: "a `qtun relay` to ask as well, for it answers STUN at two ports; HOST[:PORT] will do")
   /// How often to ask.
   static let count = Option(
     "count", short: "c", "N", .count(in: 1...1_000_000),
@@ -25,15 +29,16 @@ extension Grammar {
       "Prints what can be known of the way from here to the internet: addresses, how the NAT gives out "
         + "ports and whom it lets in, whether the router maps ports on request, and then which "
         + "peers will be reached directly. Takes three seconds at most.",
-      "Without --stun nobody beyond the router is asked. The router is asked for a port, which is given "
+      "Without --stun and --rendezvous nobody beyond the router is asked. The router is asked for a port, which is given "
         + "back at once. Ends with 0, or with 5 when servers were named and none of them answered "
         + "over UDP.",
     ],
     arguments: [],
-    options: [stun.spec, noPortMapping.spec],
+    options: [stun.spec, vantageRelay.spec, noPortMapping.spec],
     examples: [
       ("qtun netcheck", "look at this machine and its router"),
       ("qtun netcheck --stun stun.example.org --stun 192.0.2.7:3478", "ask two servers as well"),
+      ("qtun netcheck --rendezvous relay.example.org", "ask a relay"),
     ])
 
   static let ping = CommandSpec(
@@ -48,9 +53,7 @@ extension Grammar {
         + "was given and no answer came directly over UDP.",
     ],
     arguments: [pingTicket.spec],
-    options: [
-      count.spec, untilDirect.spec, carrier.spec, proxy.spec, identity.spec, idleTimeout.spec,
-    ],
+    options: [count.spec, untilDirect.spec] + dialOptions + [identity.spec, idleTimeout.spec],
     examples: [
       ("qtun ping TICKET -c 3", "ping three times"),
       ("qtun ping TICKET --until-direct", "wait for a direct path"),

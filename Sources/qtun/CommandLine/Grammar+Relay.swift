@@ -21,7 +21,8 @@ extension Grammar {
   static let rendezvous = Option(
     "rendezvous", "KEY@HOST[:PORT]", .rendezvous, isRepeatable: true,
     help: "a relay that brings peers to this share where they cannot reach it, as `qtun relay` "
-      + "printed it; twice for two")
+      + "printed it; give it again for others, \(RendezvousAddress.countMax) at most. Peers use two of "
+      + "them, so that one may fail")
   /// More to learn about our own NAT from.
   static let stun = Option(
     "stun", "HOST[:PORT]", .relayName, isRepeatable: true,

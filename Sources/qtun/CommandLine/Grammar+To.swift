@@ -61,9 +61,9 @@ extension Grammar {
     ],
     arguments: [peer.spec],
     options: [
-      local.spec, remote.spec, dynamic.spec, stdio.spec, carrier.spec, retry.spec,
-      noReconnect.spec, proxy.spec, proxyAuth.spec, proxyProtocol.spec,
-    ] + sessionOptions,
+      local.spec, remote.spec, dynamic.spec, stdio.spec, retry.spec, noReconnect.spec,
+      proxyAuth.spec, proxyProtocol.spec,
+    ] + dialOptions + sessionOptions,
     examples: [
       ("qtun to TICKET -L 8080:intranet:80", "open a host of the far network at 127.0.0.1:8080"),
       ("qtun to TICKET -L 8080:web -D 1080", "open a service, and a proxy beside it"),

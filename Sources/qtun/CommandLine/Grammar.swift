@@ -81,7 +81,7 @@ extension Grammar {
     "carrier", "auto|udp|tcp|ws|relay", ValueParser<CarrierChoice>.choice, default: "auto",
     help: "what may carry the session: auto takes UDP where it passes, TLS over TCP or a WebSocket "
       + "where it does not, a relay of the ticket where nothing direct does, and goes back; relay "
-      + "never leaves it")
+      + "is another word for --path relay")
   /// What TCP goes through.
   static let proxy = Option(
     "proxy", "URL|none", ValueParser<ProxyURL>.proxy,
@@ -184,7 +184,7 @@ extension Grammar {
     arguments: [service.spec],
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
-      uses.spec, rendezvous.spec, stun.spec, noAddresses.spec,
+      uses.spec, rendezvous.spec, sharePath.spec, noAddresses.spec, noPortMapping.spec, stun.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
@@ -210,11 +210,9 @@ extension Grammar {
         + "the command at once.",
     ],
     arguments: [ticket.spec, localAddress.spec],
-    options: [
-      carrier.spec, retry.spec, noReconnect.spec, proxy.spec, udpTimeout.spec, proxyAuth.spec,
-      carrierCycle.spec, stun.spec,
-    ]
-      + sessionOptions,
+    options: dialOptions + [
+      retry.spec, noReconnect.spec, udpTimeout.spec, proxyAuth.spec, carrierCycle.spec, stun.spec,
+    ] + sessionOptions,
     examples: [
       ("qtun connect TICKET", "open it at 127.0.0.1, at the port that it is shared from"),
       ("qtun connect TICKET 8080", "open it at 127.0.0.1:8080"),
@@ -236,7 +234,7 @@ extension Grammar {
         + "with --json, the results are on standard error.",
     ],
     arguments: [pipeTicket.spec],
-    options: [listen.spec, ticketFile.spec, carrier.spec, proxy.spec] + sessionOptions,
+    options: [listen.spec, ticketFile.spec] + dialOptions + sessionOptions,
     examples: [
       ("qtun pipe", "wait for a peer; behind `tar c site |` it sends a folder"),
       ("qtun pipe TICKET", "join it; in front of `| tar x` it unpacks there"),

@@ -136,6 +136,10 @@ struct MeetingSettings: Equatable, Sendable {
   var stun: [HostPort] = []
   /// Whether the ticket has no addresses.
   var hidesAddresses = false
+  /// Which way sessions go.
+  var path = PathPolicy.automatic
+  /// Whether the router is asked for a port.
+  var mapsPort = true
 }
 
 /// When to dial again.
@@ -152,6 +156,14 @@ enum RetryChoice: Equatable, Sendable {
 struct DialSettings: Equatable, Sendable {
   /// What may carry the session.
   var carriers: CarrierChoice = .auto
+  /// Which way it goes.
+  var path = PathPolicy.automatic
+  /// How long nothing is opened unless it goes directly; nil for not at all.
+  var waitDirect: Duration?
+  /// Relays besides those of the ticket.
+  var rendezvous: [RendezvousName] = []
+  /// Whether the router is asked for a port.
+  var mapsPort = true
   /// What TCP goes through, if anything.
   var proxy: ProxyChoice?
 }
@@ -163,8 +175,13 @@ enum CarrierChoice: String, CaseIterable, Sendable {
   case udp
   case tcp
   case ws
-  /// A relay and nothing else, however that is reached.
+  /// Anything, but to a relay: another word for a path.
   case relay
+}
+
+extension DialSettings {
+  /// By one word or the other.
+  var staysOnRelay: Bool { path == .relay || carriers == .relay }
 }
 
 /// What `qtun pipe` needs.

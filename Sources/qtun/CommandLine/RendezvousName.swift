@@ -45,6 +45,12 @@ extension ValueParser where Value == RendezvousName {
 }
 
 extension ValueParser where Value == HostPort {
+  /// Where a relay is, whether or not its key stands in front.
+  static let relayPlace = ValueParser { (text) throws(ValueProblem) in
+    text.contains("@")
+      ? try RendezvousName.parse(text).address : try RendezvousName.parseAddress(text)
+  }
+
   /// The public name of a relay.
   static let relayName = ValueParser { (text) throws(ValueProblem) in
     try RendezvousName.parseAddress(text)

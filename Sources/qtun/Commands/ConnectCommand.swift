@@ -13,11 +13,10 @@ struct ConnectCommand: Sendable {
     let identity = try settings.session.loadIdentity(console: console, global: global)
     var choices: [Opening.Choice] = []
     for listener in settings.listeners { choices.append(try listener.choice()) }
-    var configuration = Link.Configuration(
+    var configuration = try Link.Configuration(
       identity: identity, ticket: ticket, opening: choices.isEmpty ? .everything : .chosen(choices),
-      session: settings.session.tunnel,
-      carriers: settings.cycle.map { .cycling(every: $0) } ?? settings.dialling.carriers.policy,
-      proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
+      session: settings.session.tunnel, dialling: settings.dialling, retry: settings.retry.policy)
+    if let cycle = settings.cycle { configuration.carriers = .cycling(every: cycle) }
     configuration.proxyCredentials = try settings.proxyAuthFile.map(Self.readCredentials)
     for server in settings.stun { configuration.stunServers += try server.resolve() }
     self.configuration = configuration

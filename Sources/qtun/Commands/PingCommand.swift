@@ -11,10 +11,9 @@ struct PingCommand: Sendable {
   init(settings: PingSettings, global: GlobalSettings, console: Console) throws(Failure) {
     let ticket = try ConnectCommand.readTicket(settings.ticket)
     let identity = try settings.session.loadIdentity(console: console, global: global)
-    configuration = Link.Configuration(
+    configuration = try Link.Configuration(
       identity: identity, ticket: ticket, opening: .chosen([]), session: settings.session.tunnel,
-      carriers: settings.dialling.carriers.policy,
-      proxy: try settings.dialling.proxy?.resolve(), retry: .never)
+      dialling: settings.dialling, retry: .never)
     count = settings.count
     untilDirect = settings.untilDirect
   }

@@ -27,11 +27,10 @@ struct PipeCommand: Sendable {
       let ticket = try ConnectCommand.readTicket(source)
       let identity = try settings.session.loadIdentity(console: console, global: global)
       role = .connecting(
-        Link.Configuration(
+        try Link.Configuration(
           identity: identity, ticket: ticket,
           opening: .streams(input: STDIN_FILENO, output: STDOUT_FILENO, to: nil),
-          session: settings.session.tunnel, carriers: dialling.carriers.policy,
-          proxy: try dialling.proxy?.resolve(), retry: .never))
+          session: settings.session.tunnel, dialling: dialling, retry: .never))
     }
   }
 

@@ -81,11 +81,10 @@ extension CarrierChoice {
   /// The same for the library.
   var policy: CarrierPolicy {
     switch self {
-    case .auto: .automatic
+    case .auto, .relay: .automatic
     case .udp: .only(.udp)
     case .tcp: .only(.tcp)
     case .ws: .only(.webSocket)
-    case .relay: .only(.relay)
     }
   }
 }

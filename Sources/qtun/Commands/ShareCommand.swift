@@ -35,6 +35,8 @@ struct ShareCommand: Sendable {
     for name in settings.meeting.rendezvous { configuration.rendezvous.append(try name.resolve()) }
     for server in settings.meeting.stun { configuration.stunServers += try server.resolve() }
     configuration.hidesAddresses = settings.meeting.hidesAddresses
+    configuration.path = settings.meeting.path
+    configuration.mapsPort = settings.meeting.mapsPort
     self.configuration = configuration
   }
 

@@ -14,7 +14,7 @@ struct ShareRecording: Sendable {
     let record = Ledger.ShareRecord(
       process: .current, port: share.localAddress.port, context: context,
       addresses: share.ticket.addresses, suggestedPort: share.ticket.port,
-      services: services.map(\.name))
+      services: services.map(\.name), rendezvous: share.ticket.rendezvous)
     self.record = record
     try file.change { ledger throws(AccessFileError) in try ledger.add(record) }
   }

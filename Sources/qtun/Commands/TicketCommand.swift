@@ -37,10 +37,11 @@ struct TicketCommand {
     }
     var resolved: [SocketAddress] = []
     for address in addresses { resolved += try address.resolve() }
-    let root = Ticket(
+    var root = Ticket(
       identity: identity.publicKey,
       capability: Ticket.makeCapability(of: identity, service: share.context),
       port: share.suggestedPort, addresses: addresses.isEmpty ? share.addresses : resolved)
+    root.rendezvous = share.rendezvous
     let (ticket, grant) = try file.issue(root, limits: limits)
     guard global.isJSON else { return try StandardOutput.writeLine(ticket.text) }
     var writer = JSONWriter()

@@ -12,10 +12,9 @@ enum ToCommand: Sendable {
   init(settings: ToSettings, global: GlobalSettings, console: Console) throws(Failure) {
     let ticket = try ConnectCommand.readTicket(settings.ticket)
     let identity = try settings.session.loadIdentity(console: console, global: global)
-    var configuration = Link.Configuration(
+    var configuration = try Link.Configuration(
       identity: identity, ticket: ticket, opening: .everything, session: settings.session.tunnel,
-      carriers: settings.dialling.carriers.policy,
-      proxy: try settings.dialling.proxy?.resolve(), retry: settings.retry.policy)
+      dialling: settings.dialling, retry: settings.retry.policy)
     configuration.proxyCredentials = try settings.proxyAuthFile.map(ConnectCommand.readCredentials)
     switch settings.purpose {
     case .forwards(let local, let proxies, let remote):

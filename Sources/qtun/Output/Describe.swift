@@ -185,6 +185,28 @@ extension Failure {
         .unreachable, "no answer from the peer at \(list)",
         fix: "check that `qtun share` is still running there, that UDP or TCP may pass, and that "
           + "the ticket is its newest")
+    case .relaysUnreachable(let addresses):
+      let list = addresses.map(\.description).joined(separator: ", ")
+      self.init(
+        .unreachable, "no answer from the relay at \(list)",
+        fix: "check that `qtun relay` runs there, and that UDP or TCP may pass")
+    case .peerAbsent:
+      self.init(
+        .unreachable, "the sharing side is not at the relay",
+        fix: "check that `qtun share` is still running there, and that the ticket is its newest")
+    case .notDirect(let failure?):
+      self.init(
+        .notDirect, "there is no direct path to the peer: \(Describe.failure(failure))",
+        fix: "\(Describe.advice(failure)). A relay can carry the session where both sides let it: "
+          + "--path auto")
+    case .notDirect(nil):
+      self.init(
+        .notDirect, "no direct path to the peer came about in time",
+        fix: "wait longer with --wait-direct, or let a relay carry the session: --path auto")
+    case .notRelayed(let refusal):
+      self.init(
+        .unreachable, "the relay does not take us: \(Describe.refusal(refusal))",
+        fix: "try another relay with --rendezvous, or let the session go directly: --path auto")
     case .proxy(let error):
       let problem = Describe.problem(error)
       self.init(.unreachable, problem.cause, fix: problem.fix)

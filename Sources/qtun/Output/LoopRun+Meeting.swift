@@ -38,7 +38,20 @@ extension LoopRun {
         "the relay limits what we send", .peer(peer.description),
         .cause("\(rate) bytes a second, and we have more"))
     case .notDirect(let peer, let failure):
-      log.info("no direct path", .peer(peer.description), .cause(Describe.failure(failure)))
+      log.info(
+        "no direct path", .peer(peer.description), .cause(Describe.failure(failure)),
+        .fix(Describe.advice(failure)))
+    case .portMapped(let mapping):
+      log.info(
+        "the gateway forwards a port", .address(mapping.outside.description),
+        .cause(Describe.name(mapping.by)))
+    case .portLost: log.info("the gateway forwards no port any more")
+    case .fewSockets(let peer, let opened, let wanted):
+      log.warning(
+        "fewer sockets than a search for ports needs", .peer(peer.description),
+        .cause("\(opened) of \(wanted) could be opened"),
+        .fix("raise the limit of open files, as by `ulimit -n 4096`, or run fewer sessions at once")
+      )
     }
   }
 }
@@ -76,6 +89,29 @@ extension Describe {
     case .addressLimit: "too many sessions come from the address of one side"
     case .samePath: "both sides come from the same address and port"
     case .other: "for a reason that this version does not know"
+    }
+  }
+
+  /// A protocol for ports, by its name.
+  static func name(_ mapping: NATReport.PortMappingProtocol) -> String {
+    switch mapping {
+    case .pcp: "PCP"
+    case .natPMP: "NAT-PMP"
+    case .upnp: "UPnP"
+    }
+  }
+
+  /// What would help where there is no direct path.
+  static func advice(_ failure: PunchFailure) -> String {
+    switch failure {
+    case .bothNATsUnpredictable:
+      "turn on UPnP, NAT-PMP or PCP in the router of one side, or forward a UDP port there and share "
+        + "with --listen PORT; `qtun netcheck` tells more of a network"
+    case .udpBlocked:
+      "let UDP out of the network of that side; `qtun netcheck` on each side tells which one it is"
+    case .noCandidates: "check that the peer's machine has a network, and lets UDP pass"
+    case .searchRests: "wait; the next search follows within ten minutes"
+    case .noAnswer: "check that the firewalls of both sides let UDP out and its answers in"
     }
   }
 

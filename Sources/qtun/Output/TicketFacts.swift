@@ -21,6 +21,9 @@ struct TicketFacts {
       ("addresses", ticket.addresses.map(\.description).joined(separator: ", ")),
       ("services", services.map { $0.joined(separator: ", ") } ?? "all that are shared"),
     ]
+    if !ticket.rendezvous.isEmpty {
+      rows.insert(("relays", ticket.rendezvous.map(Self.name).joined(separator: ", ")), at: 2)
+    }
     guard let grant = ticket.grant else { return Self.lines(rows + [("limits", "none")]) }
     rows += [
       ("id", grant.id.description),
@@ -42,6 +45,9 @@ struct TicketFacts {
       facts.array("addresses") { list in
         for address in ticket.addresses { list.element(address.description) }
       }
+      facts.array("relays") { list in
+        for relay in ticket.rendezvous { list.element(Self.name(relay)) }
+      }
       if let services {
         facts.array("services") { list in for service in services { list.element(service) } }
       } else {
@@ -61,6 +67,11 @@ struct TicketFacts {
   private var services: [String]? {
     guard let services = ticket.grant?.services, !services.isEmpty else { return nil }
     return services.map(TicketCommand.shown)
+  }
+
+  /// As --rendezvous takes it, with the first of its addresses.
+  private static func name(_ relay: RendezvousAddress) -> String {
+    "\(relay.key)@\(relay.addresses.first?.description ?? "?")"
   }
 
   /// A ticket of another identity's list may be revoked without anybody knowing here.

@@ -1,4 +1,5 @@
 import Testing
+import Tunnel
 
 @testable import qtun
 
@@ -40,6 +41,56 @@ struct NetworkParserTests {
       try parse(
         "netcheck", "--stun", "a", "--stun", "b", "--stun", "c", "--stun", "d", "--stun", "e")
     }
+  }
+
+  @Test("a relay may be asked as well, with its key or without")
+  func relay() throws {
+    let key = String(repeating: "a", count: 52)
+    for word in ["relay.example", "\(key)@relay.example", "\(key)@relay.example:3478"] {
+      let settings = NetcheckSettings(
+        servers: [try HostPort.parse("relay.example:3478", rule: .service)], mapsPort: true)
+      #expect(try parse("netcheck", "--rendezvous", word) == .netcheck(settings))
+    }
+    #expect(throws: UsageError.self) { try parse("netcheck", "--rendezvous", "abc@relay.example") }
+    // Where it is to be talked to, the key is not optional.
+    #expect(throws: UsageError.self) {
+      try parse("ping", "qtun1x", "--rendezvous", "relay.example")
+    }
+  }
+
+  @Test("which way a session goes, and how long the start waits for it")
+  func paths() throws {
+    let plain = try settings("qtun1abc")?.dialling
+    #expect(plain?.path == .automatic && plain?.waitDirect == nil && plain?.mapsPort == true)
+    let direct = try settings("qtun1abc", "--path", "direct", "--wait-direct", "5s")?.dialling
+    #expect(direct?.path == .direct && direct?.waitDirect == .seconds(5))
+    #expect(try settings("qtun1abc", "--path", "relay")?.dialling.staysOnRelay == true)
+    #expect(try settings("qtun1abc", "--carrier", "relay")?.dialling.staysOnRelay == true)
+    #expect(try settings("qtun1abc", "--no-port-mapping")?.dialling.mapsPort == false)
+    for words in [
+      ["--path", "relay", "--wait-direct", "1s"], ["--carrier", "relay", "--wait-direct", "1s"],
+      ["--carrier", "relay", "--path", "direct"], ["--path", "both"], ["--wait-direct", "5"],
+    ] {
+      #expect(throws: UsageError.self) {
+        try CommandLineParser.parse(
+          ["ping", "qtun1abc"] + words, environment: Environment(["HOME": "/home/u"]))
+      }
+    }
+  }
+
+  @Test("relays may be given up to four times, on both sides")
+  func relays() throws {
+    let names = (0..<5).flatMap { number in
+      ["--rendezvous", String(repeating: "a", count: 52) + "@relay\(number).example"]
+    }
+    for command in [["ping", "qtun1x"], ["share", "3000"]] {
+      let environment = Environment(["HOME": "/home/u"])
+      _ = try CommandLineParser.parse(command + names.prefix(8), environment: environment)
+      #expect(throws: UsageError.self) {
+        try CommandLineParser.parse(command + names, environment: environment)
+      }
+    }
+    #expect(throws: UsageError.self) { try parse("share", "3000", "--path", "relay") }
   }
 
   private func settings(_ words: String..., ticket: String? = nil) throws -> PingSettings? {

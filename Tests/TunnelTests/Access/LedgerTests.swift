@@ -106,17 +106,46 @@ struct LedgerTests {
     #expect(ledger.shares.isEmpty)
   }
 
-  private static func share(process: ProcessMark) -> Ledger.ShareRecord {
+  private static func share(
+    process: ProcessMark, rendezvous: [RendezvousAddress] = []
+  ) -> Ledger.ShareRecord {
     Ledger.ShareRecord(
       process: process, port: 4_433, context: "web=localhost:80 \t%\n",
       addresses: [
         SocketAddress.serverHost.with(port: 1), SocketAddress.serverHostIPv6.with(port: 2),
-      ], suggestedPort: 80, services: ["web", ""])
+      ], suggestedPort: 80, services: ["web", ""], rendezvous: rendezvous)
+  }
+
+  private static let relays = [
+    RendezvousAddress(
+      key: Identity.fixture(3).publicKey,
+      addresses: [.serverHost.with(port: 3_478), .serverHostIPv6.with(port: 3_478)]),
+    RendezvousAddress(key: Identity.fixture(4).publicKey, addresses: []),
+  ]
+
+  @Test("the relays of a share are read as they were written; wrong ones make the line wrong")
+  func relays() throws {
+    var ledger = Ledger()
+    try ledger.add(Self.share(process: .current, rendezvous: Self.relays))
+    #expect(try Ledger(text: ledger.text).shares.first?.rendezvous == Self.relays)
+    let text = String(decoding: ledger.text, as: UTF8.self)
+    let key = Identity.fixture(3).publicKey.description
+    for (part, wrong) in [
+      (key, "x"), ("@192.0.2.1/3478", "@192.0.2.1"), (";", "@"), (";", ";;;;;a@;b@;c@;"),
+    ] {
+      let changed = Array(text.replacing(part, with: wrong).utf8)
+      #expect(throws: AccessFileError.malformed(line: 2)) { try Ledger(text: changed) }
+    }
+    // As versions without relays wrote it.
+    var former = Ledger()
+    try former.add(Self.share(process: .current))
+    #expect(former.text.count { $0 == 9 } == 7)
+    #expect(try Ledger(text: former.text).shares.first?.rendezvous == [])
   }
 
   private static func random(_ random: inout SplitMix64) throws -> Ledger {
     var ledger = Ledger()
-    try ledger.add(share(process: .current))
+    try ledger.add(share(process: .current, rendezvous: random.chance(0.5) ? [] : Self.relays))
     for number in 0..<(random.below(6) + 1) {
       let uses = random.below(4)
       let grant = Grant(

@@ -10,7 +10,11 @@ import Testing
 final class MeetingWorld {
   let loop = SimLoop()
   let network: SimNetwork
-  private(set) var relay: SimRelay
+  private(set) var relays: [SimRelay] = []
+  /// TCP to the share, where there is any.
+  private(set) var tcp: SimTCP?
+  /// The share's gateway, if it forwards ports on request.
+  private(set) var gateway: SimPCPGateway?
   let share: Side
   let link: Side
   let targets: SimTargets
@@ -21,6 +25,7 @@ final class MeetingWorld {
   private var shareCore: ShareCore?
   private(set) var linkCore: LinkCore?
   private let options: Options
+  private var greetings = 0
 
   /// One node with a host of its own.
   final class Side {
@@ -79,6 +84,39 @@ final class MeetingWorld {
     var stunServers: [SocketAddress] = []
     /// Whether nodes take relayed datagrams.
     var relays = false
+    var relayCount = 1
+    /// Which way the link's session may go, and the share's.
+    var path = PathPolicy.automatic
+    var sharePath = PathPolicy.automatic
+    var waitDirect: Duration?
+    /// Whether the ticket has the share's address, which TCP may reach.
+    var hasAddress = false
+    /// Whether the share's gateway forwards ports on request.
+    var forwardsPorts = false
+    /// How many sockets a node may have beside its first.
+    var socketsMax = Int.max
+  }
+
+  var relay: SimRelay { relays[0] }
+
+  /// Where the relay with this number is.
+  static func relayHost(_ number: Int) -> SocketAddress {
+    SocketAddress(ipv4: 0xc000_0201 + UInt32(number), port: 0)
+  }
+
+  static func relayIdentity(_ number: Int) -> Identity {
+    number == 0 ? SimRelay.identity : .fixture(100 + UInt8(number))
+  }
+
+  /// Connects to the share, once there is a listener.
+  private final class Dialling {
+    var tcp: SimTCP?
+    var address: SocketAddress?
+
+    func connect(_ address: SocketAddress) throws(RuntimeError) -> any StreamSocket {
+      guard let tcp, address == self.address else { throw .system("connect", 111) }
+      return try tcp.connect(address)
+    }
   }
 
   static let shareNAT = SocketAddress(ipv4: 0xc633_6401, port: 0)
@@ -92,7 +130,11 @@ final class MeetingWorld {
     settings.latency = options.roundTrip / 2
     let network = SimNetwork(loop: loop, seed: options.seed, defaults: settings)
     self.network = network
-    relay = try SimRelay(network: network, host: .serverHost)
+    for number in 0..<options.relayCount {
+      relays.append(
+        try SimRelay(
+          network: network, host: Self.relayHost(number), identity: Self.relayIdentity(number)))
+    }
     targets = SimTargets(loop: loop)
     var nats: [SimNAT] = []
     func host(_ number: UInt32, behind nat: SocketAddress, _ settings: SimNAT.Settings?)
@@ -107,20 +149,25 @@ final class MeetingWorld {
     let shareHost = host(1, behind: Self.shareNAT, options.share)
     let linkHost = host(2, behind: Self.linkNAT, options.link)
     self.nats = nats
-    let refuse: CarrierDialer.Connect = { _ throws(RuntimeError) in
-      throw .system("connect", 111)
-    }
+    let dialling = Dialling()
+    self.dialling = dialling
     share = try Side(
       network: network, host: shareHost, identity: TunnelWorld.shareIdentity, accepts: true,
-      connect: refuse)
+      connect: { _ throws(RuntimeError) in throw .system("connect", 111) })
     link = try Side(
       network: network, host: linkHost, identity: options.linkIdentity, accepts: false,
-      connect: refuse)
+      connect: { address throws(RuntimeError) in try dialling.connect(address) })
+    if options.forwardsPorts {
+      gateway = SimPCPGateway(network: network, inside: shareHost, translator: nats[0])
+    }
   }
 
-  var rendezvous: RendezvousAddress {
+  private let dialling: Dialling
+
+  func rendezvous(_ number: Int) -> RendezvousAddress {
     RendezvousAddress(
-      key: SimRelay.identity.publicKey, addresses: [.serverHost.with(port: SimRelay.port)])
+      key: Self.relayIdentity(number).publicKey,
+      addresses: [Self.relayHost(number).with(port: SimRelay.port)])
   }
 
   func startShare() throws {
@@ -135,8 +182,15 @@ final class MeetingWorld {
       udpTimeout: .seconds(60), connect: targets.connect,
       connectDatagrams: SimDatagramTargets(network: network).connect,
       finder: SimNames(loop: loop).finder, onEvent: share.journal.note)
+    if options.hasAddress {
+      tcp = SimTCP(loop: loop, passes: false, listener: carriers)
+      dialling.tcp = tcp
+      dialling.address = share.socket.localAddress
+    }
     let (meeting, clients) = meet(
       share, role: .sharing(capability: { gate.capability(ofGrant: $0) }))
+    meeting.path = options.sharePath
+    meeting.mapping = gateway?.mapping(of: share.socket)
     meeting.start(clients)
     startedAt = loop.now
   }
@@ -144,7 +198,7 @@ final class MeetingWorld {
   func startLink() {
     var ticket = Ticket(
       identity: TunnelWorld.shareIdentity.publicKey, capability: options.ticketCapability,
-      port: 3_000, addresses: [])
+      port: 3_000, addresses: options.hasAddress ? [share.socket.localAddress] : [])
     if let grant = options.grant { ticket = ticket.restricted(to: grant) }
     let core = LinkCore(
       endpoint: link.endpoint, registry: link.registry, dialer: link.dialer, loop: loop,
@@ -157,8 +211,13 @@ final class MeetingWorld {
       link,
       role: .dialling(
         peer: ticket.identity, capability: ticket.capability, grant: ticket.grant?.bytes ?? []))
-    core.meeting = LinkMeeting(
+    meeting.path = options.path
+    let linkMeeting = LinkMeeting(
       meeting: meeting, clients: clients, peer: ticket.identity, loop: loop)
+    if options.path == .direct { linkMeeting.patience = options.waitDirect }
+    core.meeting = linkMeeting
+    core.path = options.path
+    core.waitDirect = options.waitDirect
     linkCore = core
     core.start()
     startedAt = loop.now
@@ -189,24 +248,46 @@ final class MeetingWorld {
       loop: loop, capacity: 65_536, latency: SimTargets.latency)
     let program = LocalProgram(far)
     linkCore?.accept(near, wish: .service(""))
-    program.send(Array("hello".utf8))
-    return loop.run(for: .seconds(5)) {
-      targets.programs.contains { $0.received == Array("hello".utf8) }
+    greetings += 1
+    let greeting = Array("hello, for the \(greetings). time".utf8)
+    program.send(greeting)
+    return loop.run(for: .seconds(5)) { targets.programs.contains { $0.received == greeting } }
+  }
+
+  /// How long until something passes; nil if it does not in time.
+  func timeToCarry(within limit: Duration) -> Duration? {
+    let began = loop.now
+    while loop.now - began < limit {
+      if carries() { return loop.now - began }
     }
+    return nil
+  }
+
+  /// What the link's session uses now.
+  var carrier: CarrierKind? { linkCore?.statistics.path?.carrier }
+
+  /// The number of the relay that it goes through.
+  var relayInUse: Int? {
+    guard let path = linkCore?.statistics.path, path.carrier == .relay else { return nil }
+    return relays.indices.first { Self.relayHost($0).with(port: SimRelay.port) == path.remote }
   }
 
   /// The relay is killed and starts again at its place.
-  func restartRelay(after pause: Duration) throws {
-    relay.vanish()
+  func restartRelay(_ number: Int = 0, after pause: Duration) throws {
+    relays[number].vanish()
     loop.run(for: pause)
-    relay = try SimRelay(network: network, host: .serverHost)
+    relays[number] = try SimRelay(
+      network: network, host: Self.relayHost(number), identity: Self.relayIdentity(number))
   }
 
   private func meet(_ side: Side, role: MeetingRole) -> (MeetingCore, [RendezvousClient]) {
     let host = side.socket.localAddress.with(port: 0)
     let sockets = PunchSockets(
       main: side.socket, endpoint: side.endpoint, registry: side.registry
-    ) { [network] in network.bind(host) }
+    ) { [network, options, count = Count()] in
+      count.value += 1
+      return count.value <= options.socketsMax ? network.bind(host) : nil
+    }
     var seed = options.seed &* 31 &+ UInt64(side.identity.publicKey.bytes[0])
     let environment = MeetingCore.Environment(
       interfaces: { [InterfaceAddress(address: host, prefixLength: 24)] },
@@ -225,9 +306,15 @@ final class MeetingWorld {
     }
     side.registry.onOther = { [weak meeting] in meeting?.receive($0, now: $1) }
     side.meeting = meeting
-    let client = RendezvousClient(
-      rendezvous: rendezvous, endpoint: side.endpoint, registry: side.registry,
-      dialer: side.dialer, policy: .automatic, loop: loop, jitter: { 0.5 })
-    return (meeting, [client])
+    let clients = (0..<options.relayCount).map {
+      RendezvousClient(
+        rendezvous: rendezvous($0), endpoint: side.endpoint, registry: side.registry,
+        dialer: side.dialer, policy: .automatic, loop: loop, jitter: { 0.5 })
+    }
+    return (meeting, clients)
+  }
+
+  private final class Count {
+    var value = 0
   }
 }

@@ -15,10 +15,15 @@ final class SimRelay {
   let stun: STUNService
   private let registry: PathRegistry
 
-  init(network: SimNetwork, host: SocketAddress, limits: RelayLimits = RelayLimits()) throws {
+  init(
+    network: SimNetwork, host: SocketAddress, limits: RelayLimits = RelayLimits(),
+    identity: Identity = SimRelay.identity
+  ) throws {
     let loop = network.loop
-    endpoint = try EndpointCore(
-      loop: loop, settings: RelayCore.endpointSettings(identity: Self.identity, limits: limits))
+    var settings = RelayCore.endpointSettings(identity: identity, limits: limits)
+    // The same after a restart, as `Endpoint` makes it.
+    settings.resetKey = Endpoint.resetKey(of: identity, at: host.with(port: Self.port))
+    endpoint = try EndpointCore(loop: loop, settings: settings)
     socket = network.bind(host.with(port: Self.port))
     endpoint.add(socket)
     let registry = PathRegistry(endpoint: endpoint)
