@@ -7,6 +7,7 @@ router, two servers that know nothing of each other, and routers that map ports 
 is installed) by each protocol.
 """
 
+import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -29,9 +30,9 @@ FILTERINGS = {
     "EIF": "endpoint-independent", "ADF": "address-dependent", "APDF": "address-and-port-dependent"}
 # Of a peer behind a home router, and of one whose ports are random (PunchStrategy).
 HOME = {"A": "yes", "B": "yes", "C": "yes", "D": "yes", "E": "yes", "F": "likely", "G": "likely",
-        "H": "likely", "I": "no", "J": "yes", "K": "yes"}
+        "H": "likely", "I": "no", "J": "yes", "K": "yes", "L": "likely"}
 RANDOM = {"A": "yes", "B": "yes", "C": "likely", "D": "likely", "E": "likely", "F": "no", "G": "no",
-          "H": "no", "I": "no", "J": "likely", "K": "yes"}
+          "H": "no", "I": "no", "J": "likely", "K": "yes", "L": "likely"}
 BAR = 3.5
 # miniupnpd serves nobody unless its outside address looks public, which the laboratory's do not.
 OUTSIDE = "11.0.0.1"
@@ -91,8 +92,12 @@ def peers(report: dict) -> dict:
 
 
 def routers(lab: Lab) -> None:
-    for letter, kind in KINDS.items():
-        report, status, took = lab.ask(lab.net.host(lab.net.router(letter)), "--no-port-mapping")
+    hosts = {letter: lab.net.host(lab.net.router(letter)) for letter in KINDS}
+    # Most of the time they wait for answers that do not come.
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        reports = list(threads.map(
+            lambda letter: lab.ask(hosts[letter], "--no-port-mapping"), KINDS))
+    for (letter, kind), (report, status, took) in zip(KINDS.items(), reports):
         blocked = kind.mapping == "blocked"
         seen = dict(report.get("ipv4", {}), udp=report.get("udp"), status=status, **{
             f"to {peer}": direct for peer, direct in peers(report).items()})
