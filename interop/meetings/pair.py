@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from meetings.stage import Stage
 
 # What is sent through a path to see that it carries, and what of it may show up at the relay.
-PAYLOAD = bytes(range(256)) * 64
+PAYLOAD = bytes(range(256)) * 256
 RELAYED_MAX = len(PAYLOAD) // 2
 
 
@@ -111,6 +111,8 @@ class Pair:
             if event.message == "punching" and (direct is None or event.time <= direct.time):
                 plan = event
         found = first(events, lambda event: event.message == "direct path")
+        # The other side follows half a round trip later, and what was on its way arrives.
+        time.sleep(4 * self._stage.round_trip if direct else 0)
         relayed = self._stage.relayed()
         try:
             answered = self._ask()

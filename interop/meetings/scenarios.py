@@ -1,11 +1,15 @@
 """The bars beside the matrix: each is a function from a task to a result."""
 
 import contextlib
+import os
+import pty
+import select
 import shutil
 import subprocess
+import time
 
 from lab.bad_link import REPOSITORY
-from lab.internet import die_with_parent
+from lab.internet import Node, die_with_parent
 from lab.nat import KINDS
 from meetings.pair import Pair, Run
 from meetings.result import Result, Task, judge
@@ -164,12 +168,29 @@ def stun(qtun: str, task: Task) -> Result:
             "masquerade", f"meta l4proto udp snat to {wanted}"))
         address = stage.relay.addresses[0]
         port = stage.rendezvous[0].rpartition(":")[2]
-        text = host.run(
-            "turnutils_stunclient", "-p", port if port.isdigit() else "3478", address)
-    lines = [line for line in text.splitlines() if "reflexive" in line]
-    is_right = bool(lines) and all(line.endswith(f" {wanted}") for line in lines)
-    return Result(
-        what, bar, "ok" if is_right else "FAIL", f"{wanted}" if is_right else "another", detail=text)
+        text = converse(stage, host, [
+            "turnutils_stunclient", "-p", port if port.isdigit() else "3478", address])
+    line = next((line for line in text.splitlines() if "reflexive" in line), "it told none")
+    is_right = line.endswith(f" {wanted}")
+    return Result(what, bar, "ok" if is_right else "FAIL", wanted if is_right else line, detail=text)
+
+
+def converse(stage: Stage, host: Node, words: list[str]) -> str:
+    """What it prints until it names an address; then it waits for an answer at another port of its own."""
+    ours, its = pty.openpty()
+    process = stage.net.start(host, words, stdin=its, stdout=its, stderr=its)
+    os.close(its)
+    text, deadline = "", time.monotonic() + 10
+    while "reflexive" not in text or not text.endswith("\n"):
+        if not select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            break
+        try:
+            text += os.read(ours, 4096).decode(errors="replace").replace("\r", "")
+        except OSError:
+            break
+    process.kill()
+    os.close(ours)
+    return text
 
 
 def netpunch(qtun: str, task: Task) -> Result:
