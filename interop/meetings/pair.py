@@ -150,7 +150,7 @@ class Pair:
         address = self.link.first_line(5)
         with self._nodes["link"].inside():
             client = socket.socket()
-        client.settimeout(5)
+        client.settimeout(20)
         client.connect(("127.0.0.1", int(address.rsplit(":", 1)[1])))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client

@@ -24,6 +24,10 @@ def rebinding(qtun: str, task: Task) -> Result:
     with Stage(qtun, task.round_trip) as stage:
         stage.serve()
         routers, share, link = stage.homes(task.routers)
+        sides = [routers[:1], routers[1:]]
+        # Two routers that give out new ports at once leave nobody to be heard by.
+        if task.routers == "DD":
+            sides.append(routers)
         pair = Pair(stage, 0, share, link)
         try:
             pair.start(is_later=False)
@@ -32,7 +36,7 @@ def rebinding(qtun: str, task: Task) -> Result:
             time.sleep(0.5)
             with pair.connect() as client:
                 for number in range(task.runs):
-                    chosen = [routers[:1], routers[1:], routers][number % 3]
+                    chosen = sides[number % len(sides)]
                     before, gap = stream(client, lambda: [r.forget_flows() for r in chosen])
                     usual.append(before)
                     gaps.append(gap)
@@ -48,7 +52,8 @@ def rebinding(qtun: str, task: Task) -> Result:
         f"{good} of {task.runs}, gap median / worst {statistics.median(gaps) * 1000:.0f} / "
         f"{max(gaps) * 1000:.0f} ms (before: {max(usual) * 1000:.0f} ms)" if gaps else "no session")
     return Result(
-        f"routers {' x '.join(task.routers)} forget all flows, one side or both, in mid-flow",
+        f"{' x '.join(task.routers)}: one router{' or both' * (task.routers == 'DD')} "
+        "forgets all flows in mid-flow",
         f"gap of {bar * 1000:.0f} ms", "ok" if is_met else "FAIL", figures, detail=detail)
 
 
