@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab.bad_link import link_program
+from lab.bad_link import Unavailable, link_program
 from lab.internet import Internet, Node
 
 # Packets with fewer hops left die in the core, as they would in eight more routers.
@@ -41,10 +41,11 @@ table ip hops {{
         number = len(self._links)
         names = [f"far{number}a", f"far{number}b"]
         process = subprocess.Popen(
-            [self._program, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [self._program, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
         self._links[one_name if one is self.core else other_name] = process
         if process.stdout.readline() != "ready\n":
-            raise OSError("qtun-link did not start")
+            raise Unavailable(process.stderr.read().strip())
         self._tell(process, self._delay)
         for name, node, wanted in ((names[0], one, one_name), (names[1], other, other_name)):
             subprocess.run(["ip", "link", "set", name, "netns", str(node.holder.pid)], check=True)

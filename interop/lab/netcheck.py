@@ -91,12 +91,14 @@ def peers(report: dict) -> dict:
     return {peer["network"]: peer["direct"] for peer in report.get("peers", [])}
 
 
-def routers(lab: Lab) -> None:
-    hosts = {letter: lab.net.host(lab.net.router(letter)) for letter in KINDS}
-    # Most of the time they wait for answers that do not come.
-    with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        reports = list(threads.map(
-            lambda letter: lab.ask(hosts[letter], "--no-port-mapping"), KINDS))
+def all_at_once(lab: Lab, checks: list[tuple[Node, list]]) -> list[tuple[dict, int, float]]:
+    """Most of the time they wait for answers that do not come."""
+    with concurrent.futures.ThreadPoolExecutor(6) as threads:
+        return list(threads.map(
+            lambda check: lab.check(check[0], "--no-port-mapping", *check[1]), checks))
+
+
+def routers(lab: Lab, reports: list[tuple[dict, int, float]]) -> None:
     for (letter, kind), (report, status, took) in zip(KINDS.items(), reports):
         blocked = kind.mapping == "blocked"
         seen = dict(report.get("ipv4", {}), udp=report.get("udp"), status=status, **{
@@ -115,29 +117,34 @@ def routers(lab: Lab) -> None:
             f"{seen.get('to random')}, {took:.1f} s")
 
 
-def others(lab: Lab) -> None:
-    report, _, took = lab.ask(lab.net.public("plain"), "--no-port-mapping")
+def without_gateways(lab: Lab) -> None:
+    """Every kind of router, and what else there is."""
+    singles = [lab.serve(lab.net.public(f"single{number}"), 1) for number in (1, 2)]
+    two = [word for node in singles for word in ("--stun", f"{node.addresses[0]}:3478")]
+    silent = lab.net.public("silent")
+    three = ["--stun", silent.addresses[0], "--stun", "no-such-host.invalid",
+             "--stun", lab.server.addresses[0]]
+    own = [word for address in lab.server.addresses for word in ("--stun", address)]
+    checks = [(lab.net.host(lab.net.router(letter)), own) for letter in KINDS]
+    checks.append((lab.net.public("plain"), own))
+    checks += [(lab.net.host(lab.net.router(letter)), words) for letter, words in (
+        ("D", two), ("F", two), ("D", three), ("D", []))]
+    reports = all_at_once(lab, checks)
+    routers(lab, reports)
+    plain, one_port, many_ports, one_server, nobody = reports[len(KINDS):]
+
+    report, _, took = plain
     expected = {"mapping": "none", "filtering": "endpoint-independent"}
     lab.note("without a router", differences(expected, report.get("ipv4", {})), f"{took:.1f} s")
-
-    singles = [lab.serve(lab.net.public(f"single{number}"), 1) for number in (1, 2)]
-    for letter, mapping in (("D", "EIM"), ("F", "ADPM")):
-        host = lab.net.host(lab.net.router(letter))
-        words = [word for node in singles for word in ("--stun", f"{node.addresses[0]}:3478")]
-        report, _, took = lab.check(host, "--no-port-mapping", *words)
+    for letter, mapping, (report, _, took) in (("D", "EIM", one_port), ("F", "ADPM", many_ports)):
         expected = {"mapping": MAPPINGS[mapping], "filtering": None}
         lab.note(f"router {letter}, two servers with one address each",
                  differences(expected, report.get("ipv4", {})), f"{took:.1f} s")
-
-    report, status, took = lab.check(lab.net.host(lab.net.router("D")), "--no-port-mapping")
+    report, status, took = nobody
     lab.note("with nobody to ask",
              differences({"udp": None, "status": 0}, dict(report, status=status))
              + (["took too long"] if took > 1 else []), f"{took:.1f} s")
-
-    silent = lab.net.public("silent")
-    words = ["--stun", silent.addresses[0], "--stun", "no-such-host.invalid",
-             "--stun", lab.server.addresses[0], "--no-port-mapping"]
-    report, status, took = lab.check(lab.net.host(lab.net.router("D")), *words)
+    report, status, took = one_server
     answers = [server["mapped"] is not None for server in report.get("servers", [])]
     lab.note("one server of three answers",
              differences({"udp": True, "status": 0}, dict(report, status=status))
@@ -230,8 +237,7 @@ def main() -> int:
     try:
         with Internet() as net:
             lab = Lab(net, sys.argv[1])
-            routers(lab)
-            others(lab)
+            without_gateways(lab)
             gateways(lab)
     except Unavailable as error:
         print(f"skip  netcheck  no network of our own here ({error})")
