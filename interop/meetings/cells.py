@@ -5,8 +5,8 @@ from meetings.pair import Pair, Run
 from meetings.result import Result, Task, judge, seconds
 from meetings.stage import Stage
 
-# For what cannot become direct: when both sides must have said so, and have a session all the same.
-RELAY_BAR = 0.5
+# For what cannot become direct: when both sides must have said so, and when there must be a session.
+SAID_BAR, RELAY_BAR = 0.5, 1.0
 
 
 def cell(qtun: str, task: Task) -> Result:
@@ -32,7 +32,7 @@ def cell(qtun: str, task: Task) -> Result:
     def is_good(run: Run) -> bool:
         return (
             run.direct is None and run.answered and None not in (run.refused, run.opened)
-            and (not task.is_timed or max(run.refused, run.opened) <= RELAY_BAR))
+            and (not task.is_timed or run.refused <= SAID_BAR and run.opened <= RELAY_BAR))
 
     times = [run.refused for run in runs if run.refused is not None]
     result = judge(what, "relay, said at once", runs, is_good, times, name="said it and relayed")

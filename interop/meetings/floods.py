@@ -24,8 +24,9 @@ FLOODER = pathlib.Path(__file__).with_name("flooder.py")
 ETH_P_IP = 0x0800
 # Of both floods together.
 GROWTH_MAX_KIB = 1024
-# By so many packets may the time of the flood differ from an equal time without one.
-IDLE_PACKETS_MAX = 12
+# By so many packets may the time of the flood differ from an equal time without one: the flood fills
+# buffers, and what the session loses there is asked for again.
+IDLE_PACKETS_MAX = 60
 # A session that was busy probes its path for some seconds more.
 SETTLE = 4.0
 GAP_MAX = 0.5

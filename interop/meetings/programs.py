@@ -80,7 +80,7 @@ class Program:
         return self._output.all()[0]
 
     def events(self) -> list[Event]:
-        return [Event(line) for line in self._errors.all() if line.startswith("{")]
+        return [Event(line) for line in self._errors.all() if line.startswith('{"ts"')]
 
     def wait_for(self, wanted: Callable[[Event], bool], deadline: float) -> Event | None:
         """The first event of that kind, if it comes before the monotonic time `deadline`."""
@@ -91,7 +91,7 @@ class Program:
             nonlocal looked
             for line in lines[looked:]:
                 looked += 1
-                if line.startswith("{") and wanted(event := Event(line)):
+                if line.startswith('{"ts"') and wanted(event := Event(line)):
                     found.append(event)
                     return True
             return False

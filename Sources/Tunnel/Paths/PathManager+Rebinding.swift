@@ -35,6 +35,19 @@ extension PathManager {
     stranger = nil
     let now = loop.now
     guard isNeighbourOfActive(path), now >= nextTrial else { return challenge(path) }
+    tryPort(path, byteCount: byteCount, now: now)
+  }
+
+  /// A probe that was not seen before came from there (client; a server asks back first). It is all
+  /// that comes where the peer hears nothing any more and so has nothing new to say.
+  func peerProbed(from path: NetworkPath, byteCount: Int, now: Instant) {
+    guard !isServer, trial == nil, now >= nextTrial, isNeighbourOfActive(path),
+      !paths.contains(where: { $0.path == path })
+    else { return }
+    tryPort(path, byteCount: byteCount, now: now)
+  }
+
+  private func tryPort(_ path: NetworkPath, byteCount: Int, now: Instant) {
     // The state of a path that was only challenged; its road is the one in use from now on.
     if let index = paths.firstIndex(where: { $0.path == path }) { drop(index) }
     trial = Trial(
@@ -42,6 +55,7 @@ extension PathManager {
     paths[active].path = path
     paths[active].probes.clear()
     paths[active].noteHeard(now: now, isData: true)
+    doubtSince = nil
     endOutage(now: now)
     probe(active, now: now)
   }

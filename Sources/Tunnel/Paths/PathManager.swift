@@ -192,6 +192,7 @@ final class PathManager: PathRouter {
     _ message: PathMessage, size: Int, from path: NetworkPath, now: Instant
   ) {
     reply(.probeAnswer, to: message, on: path)
+    peerProbed(from: path, byteCount: size, now: now)
     guard let index = index(of: message.argument, at: path, size: size, now: now) else { return }
     heard(index, now: now, isData: false)
   }

@@ -55,6 +55,23 @@ struct RebindingTests {
     #expect(world.errors.isEmpty)
   }
 
+  @Test("the share's port changes in a pause: its probe tells the link where it is")
+  func pause() throws {
+    let world = try Self.world()
+    world.targets.onAccept = { $0.echoes = true }
+    try world.open()
+    let program = world.connect()
+    _ = longestGap(world, program, for: .seconds(1))
+    world.loop.run(for: .milliseconds(200))
+    let before = program.received.count
+    world.rebindShare(port: 60_001)
+    let start = world.loop.now
+    program.send([9])
+    world.wait(.seconds(10)) { program.received.count > before }
+    #expect(world.loop.now - start < .seconds(2))
+    #expect(world.link.statistics.path?.remote.port == 60_001)
+  }
+
   @Test("copies of packets from another port of the peer's host move nothing")
   func copies() throws {
     let world = try Self.world()
