@@ -110,12 +110,13 @@ extension SimNetwork {
       return
     }
     // Nobody but its neighbours reaches a host by its inside address.
-    guard let near, far == nil, let translated = near.translate(datagram) else { return }
-    if translated.to.with(port: 0) != near.address {
-      route(translated)
-    } else if near.settings.hairpins {
-      deliver(translated, now: loop.now)
+    guard let near, far == nil else { return }
+    // What goes to the translator itself takes no port of it, unless it is sent back.
+    let isOwn = datagram.to.with(port: 0) == near.address
+    guard !isOwn || near.settings.hairpins, let translated = near.translate(datagram) else {
+      return
     }
+    if isOwn { deliver(translated, now: loop.now) } else { route(translated) }
   }
 
   private func carry(_ datagram: SimDatagram) {

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab.bad_link import link_program
+from lab.bad_link import Unavailable, link_program
 from lab.internet import Internet, Node
 
 # Packets with fewer hops left die in the core, as they would in eight more routers.
@@ -12,12 +12,13 @@ CORE_HOPS = 8
 class DistantInternet(Internet):
     """`round_trip` seconds between any two machines that do not share a router."""
 
-    def __init__(self, qtun: str, round_trip: float) -> None:
+    def __init__(self, qtun: str, round_trip: float, has_ipv6: bool = False) -> None:
         self._program = link_program(qtun)
         # Two wires on the way, each of them twice.
         self._delay = f"delay {round_trip * 1000 / 4:g}ms"
-        self._links: list[subprocess.Popen] = []
-        super().__init__()
+        # By the core's interface.
+        self._links: dict[str, subprocess.Popen] = {}
+        super().__init__(has_ipv6)
         self.core.run("nft", "-f", "-", stdin=f"""
 table ip hops {{
   chain forward {{
@@ -28,7 +29,7 @@ table ip hops {{
 """)
 
     def __exit__(self, *_) -> None:
-        for process in self._links:
+        for process in self._links.values():
             process.stdin.close()
             process.wait()
         super().__exit__()
@@ -40,15 +41,26 @@ table ip hops {{
         number = len(self._links)
         names = [f"far{number}a", f"far{number}b"]
         process = subprocess.Popen(
-            [self._program, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._links.append(process)
+            [self._program, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        self._links[one_name if one is self.core else other_name] = process
         if process.stdout.readline() != "ready\n":
-            raise OSError("qtun-link did not start")
-        process.stdin.write(self._delay + "\n")
-        process.stdin.flush()
-        if process.stdout.readline() != "ok\n":
-            raise OSError("qtun-link does not take the delay")
+            raise Unavailable(process.stderr.read().strip())
+        self._tell(process, self._delay)
         for name, node, wanted in ((names[0], one, one_name), (names[1], other, other_name)):
             subprocess.run(["ip", "link", "set", name, "netns", str(node.holder.pid)], check=True)
             node.run("ip", "link", "set", name, "name", wanted)
             node.run("ip", "link", "set", wanted, "mtu", "1500", "txqueuelen", "10000", "up")
+
+    def tell(self, link: str, *lines: str) -> None:
+        """Changes the link at one of the core's interfaces; see interop/README.md."""
+        for line in lines:
+            self._tell(self._links[link], line)
+
+    @staticmethod
+    def _tell(process: subprocess.Popen, line: str) -> None:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().strip()
+        if answer != "ok":
+            raise OSError(f"qtun-link does not take '{line}': {answer}")

@@ -190,7 +190,7 @@ def wait_for(what: str, seconds: float, condition) -> float:
 
 def switches(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
     """Forced moves between UDP and TCP at 40 ms RTT, under load; no flow waits long."""
-    wanted = 200 if is_long else 20
+    wanted = 200 if is_long else 8
     with Stage(qtun, folder, "delay 20ms") as stage:
         stage.echo()
         stage.tunnel("--carrier-cycle", "400ms")
@@ -222,7 +222,7 @@ RESET = ("table inet lab { chain output { type filter hook output priority 0; "
 
 def resets(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
     """The TCP carrier is reset at both ends, again and again; UDP does not pass at all."""
-    rounds = 12 if is_long else 2
+    rounds = 12 if is_long else 1
     with Stage(qtun, folder, "delay 5ms", "udp blackhole on") as stage:
         stage.echo()
         stage.tunnel()
@@ -242,7 +242,7 @@ def resets(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
 
 def pipe(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
     """`qtun pipe` of random data while UDP is killed and restored in the middle."""
-    size = 1_000_000_000 if is_long else 60_000_000
+    size = 1_000_000_000 if is_long else 30_000_000
     source, target = folder / "source", folder / "target"
     digest = hashlib.sha256()
     with open(source, "wb") as file:

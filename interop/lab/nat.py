@@ -20,8 +20,25 @@ class Kind:
     filtering: str
     # Whether a packet that nobody asked for makes the router choose another port later.
     remaps: bool = False
-    # Between the ports of two mappings made one after the other; 0 for the same port.
+    # Between the ports of two mappings made one after the other; 0 for the same port, None for any.
     step: int | None = 0
+
+    @property
+    def is_easy(self) -> bool:
+        """Whether what one server sees is where everybody reaches the host."""
+        return self.mapping == "EIM"
+
+    def meets(self, other: "Kind") -> bool:
+        """Whether two hosts behind such routers can be got together without a relay.
+
+        Not where both give out ports that nobody can guess and both look at the other's port:
+        that would take some 250,000 packets.
+        """
+        if "blocked" in (self.mapping, other.mapping):
+            return False
+        if self.is_easy or other.is_easy or (self.filtering, other.filtering) != ("APDF", "APDF"):
+            return True
+        return bool(self.step and other.step)
 
 
 KINDS = {kind.letter: kind for kind in [
@@ -31,11 +48,12 @@ KINDS = {kind.letter: kind for kind in [
     Kind("D", "Linux home router", "EIM", "APDF"),
     Kind("E", "open Linux gateway", "EIM", "APDF", remaps=True),
     Kind("F", "symmetric, random ports", "ADPM", "APDF", step=None),
-    Kind("G", "symmetric, regular ports", "ADPM", "APDF", step=256),
-    Kind("H", "address-dependent", "ADM", "APDF", step=None),
+    Kind("G", "symmetric, regular ports", "ADPM", "APDF", step=1),
+    Kind("H", "address-dependent mapping", "ADM", "APDF", step=None),
     Kind("I", "UDP blocked", "blocked", "blocked"),
     Kind("J", "C behind a carrier's A", "EIM", "APDF"),
     Kind("K", "one to one", "EIM", "EIF"),
+    Kind("L", "address-dependent", "ADM", "ADF", step=None),
 ]}
 
 FULL_CONE = """
@@ -99,6 +117,52 @@ table ip restrict {
 }
 """
 
+# The port for each host that is sent to, as H has it, open to all ports of that host.
+ADDRESS_DEPENDENT = """
+table ip nat {
+  map open {
+    type inet_service . ipv4_addr : ipv4_addr . inet_service
+    flags dynamic,timeout
+    timeout 120s
+    size 65535
+  }
+  chain pre {
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "wan" meta l4proto udp dnat ip to udp dport . ip saddr map @open
+  }
+  chain post {
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "wan" meta l4proto udp snat to WAN : HASH
+    oifname "wan" masquerade
+  }
+  chain note {
+    type filter hook postrouting priority srcnat + 50; policy accept;
+    NOTE
+  }
+}
+"""
+
+# After translation, so the outside port is known.
+NOTE = (
+    'oifname "wan" meta l4proto udp ct direction original update @open '
+    "{ udp sport . ip daddr timeout 120s : ct original ip saddr . ct original proto-src }")
+
+HASH = "jhash ip saddr . udp sport . ip daddr mod 20000 seed 0x1 offset 41000"
+
+# A list, because a number that counts would become a port with its two bytes swapped.
+REGULAR_PORTS = ", ".join(f"{number} : {41000 + number}" for number in range(4096))
+
+# IPv6 is not translated, and lets in answers only.
+FIREWALL6 = """
+table ip6 guard {
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    iifname "wan" ct state established,related accept
+    iifname "wan" drop
+  }
+}
+"""
+
 BLOCKED = """
 table ip restrict {
   chain forward {
@@ -154,12 +218,12 @@ def rules(letter: str, wan: str, host: str, hairpin: bool = False) -> str:
         "E": _source_nat("masquerade"),
         "F": _source_nat("masquerade fully-random") + INPUT_DROP + FORWARD_DROP,
         "G": _source_nat(
-            "meta l4proto udp snat to WAN : numgen inc mod 8192 offset 41000") + INPUT_DROP
-        + FORWARD_DROP,
-        "H": _source_nat(
-            "meta l4proto udp snat to WAN : jhash ip saddr . udp sport . ip daddr mod 20000 "
-            "seed 0x1 offset 41000") + INPUT_DROP + FORWARD_DROP,
+            f"meta l4proto udp snat to WAN : numgen inc mod 4096 map {{ {REGULAR_PORTS} }}")
+        + INPUT_DROP + FORWARD_DROP,
+        "H": _source_nat("meta l4proto udp snat to WAN : HASH") + INPUT_DROP + FORWARD_DROP,
         "I": _source_nat("masquerade") + INPUT_DROP + BLOCKED,
         "K": ONE_TO_ONE,
+        "L": ADDRESS_DEPENDENT + INPUT_DROP,
     }
-    return texts[letter].replace("WAN", wan).replace("HOST", host)
+    text = texts[letter].replace("NOTE", NOTE).replace("HASH", HASH)
+    return text.replace("WAN", wan).replace("HOST", host)

@@ -7,6 +7,7 @@ router, two servers that know nothing of each other, and routers that map ports 
 is installed) by each protocol.
 """
 
+import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -29,9 +30,9 @@ FILTERINGS = {
     "EIF": "endpoint-independent", "ADF": "address-dependent", "APDF": "address-and-port-dependent"}
 # Of a peer behind a home router, and of one whose ports are random (PunchStrategy).
 HOME = {"A": "yes", "B": "yes", "C": "yes", "D": "yes", "E": "yes", "F": "likely", "G": "likely",
-        "H": "likely", "I": "no", "J": "yes", "K": "yes"}
+        "H": "likely", "I": "no", "J": "yes", "K": "yes", "L": "likely"}
 RANDOM = {"A": "yes", "B": "yes", "C": "likely", "D": "likely", "E": "likely", "F": "no", "G": "no",
-          "H": "no", "I": "no", "J": "likely", "K": "yes"}
+          "H": "no", "I": "no", "J": "likely", "K": "yes", "L": "likely"}
 BAR = 3.5
 # miniupnpd serves nobody unless its outside address looks public, which the laboratory's do not.
 OUTSIDE = "11.0.0.1"
@@ -90,9 +91,15 @@ def peers(report: dict) -> dict:
     return {peer["network"]: peer["direct"] for peer in report.get("peers", [])}
 
 
-def routers(lab: Lab) -> None:
-    for letter, kind in KINDS.items():
-        report, status, took = lab.ask(lab.net.host(lab.net.router(letter)), "--no-port-mapping")
+def all_at_once(lab: Lab, checks: list[tuple[Node, list]]) -> list[tuple[dict, int, float]]:
+    """Most of the time they wait for answers that do not come."""
+    with concurrent.futures.ThreadPoolExecutor(6) as threads:
+        return list(threads.map(
+            lambda check: lab.check(check[0], "--no-port-mapping", *check[1]), checks))
+
+
+def routers(lab: Lab, reports: list[tuple[dict, int, float]]) -> None:
+    for (letter, kind), (report, status, took) in zip(KINDS.items(), reports):
         blocked = kind.mapping == "blocked"
         seen = dict(report.get("ipv4", {}), udp=report.get("udp"), status=status, **{
             f"to {peer}": direct for peer, direct in peers(report).items()})
@@ -110,29 +117,34 @@ def routers(lab: Lab) -> None:
             f"{seen.get('to random')}, {took:.1f} s")
 
 
-def others(lab: Lab) -> None:
-    report, _, took = lab.ask(lab.net.public("plain"), "--no-port-mapping")
+def without_gateways(lab: Lab) -> None:
+    """Every kind of router, and what else there is."""
+    singles = [lab.serve(lab.net.public(f"single{number}"), 1) for number in (1, 2)]
+    two = [word for node in singles for word in ("--stun", f"{node.addresses[0]}:3478")]
+    silent = lab.net.public("silent")
+    three = ["--stun", silent.addresses[0], "--stun", "no-such-host.invalid",
+             "--stun", lab.server.addresses[0]]
+    own = [word for address in lab.server.addresses for word in ("--stun", address)]
+    checks = [(lab.net.host(lab.net.router(letter)), own) for letter in KINDS]
+    checks.append((lab.net.public("plain"), own))
+    checks += [(lab.net.host(lab.net.router(letter)), words) for letter, words in (
+        ("D", two), ("F", two), ("D", three), ("D", []))]
+    reports = all_at_once(lab, checks)
+    routers(lab, reports)
+    plain, one_port, many_ports, one_server, nobody = reports[len(KINDS):]
+
+    report, _, took = plain
     expected = {"mapping": "none", "filtering": "endpoint-independent"}
     lab.note("without a router", differences(expected, report.get("ipv4", {})), f"{took:.1f} s")
-
-    singles = [lab.serve(lab.net.public(f"single{number}"), 1) for number in (1, 2)]
-    for letter, mapping in (("D", "EIM"), ("F", "ADPM")):
-        host = lab.net.host(lab.net.router(letter))
-        words = [word for node in singles for word in ("--stun", f"{node.addresses[0]}:3478")]
-        report, _, took = lab.check(host, "--no-port-mapping", *words)
+    for letter, mapping, (report, _, took) in (("D", "EIM", one_port), ("F", "ADPM", many_ports)):
         expected = {"mapping": MAPPINGS[mapping], "filtering": None}
         lab.note(f"router {letter}, two servers with one address each",
                  differences(expected, report.get("ipv4", {})), f"{took:.1f} s")
-
-    report, status, took = lab.check(lab.net.host(lab.net.router("D")), "--no-port-mapping")
+    report, status, took = nobody
     lab.note("with nobody to ask",
              differences({"udp": None, "status": 0}, dict(report, status=status))
              + (["took too long"] if took > 1 else []), f"{took:.1f} s")
-
-    silent = lab.net.public("silent")
-    words = ["--stun", silent.addresses[0], "--stun", "no-such-host.invalid",
-             "--stun", lab.server.addresses[0], "--no-port-mapping"]
-    report, status, took = lab.check(lab.net.host(lab.net.router("D")), *words)
+    report, status, took = one_server
     answers = [server["mapped"] is not None for server in report.get("servers", [])]
     lab.note("one server of three answers",
              differences({"udp": True, "status": 0}, dict(report, status=status))
@@ -225,8 +237,7 @@ def main() -> int:
     try:
         with Internet() as net:
             lab = Lab(net, sys.argv[1])
-            routers(lab)
-            others(lab)
+            without_gateways(lab)
             gateways(lab)
     except Unavailable as error:
         print(f"skip  netcheck  no network of our own here ({error})")

@@ -17,15 +17,17 @@ enum PortGuess {
   /// one that a server saw. Our i-th packet leaves from i+s, where s counts what others behind our
   /// NAT took meanwhile; the peer's j-th from j+u. Two packets meet if ours aims at j+u and the
   /// peer's aims at i+s. The first side aims at i, so i=j+u; then the second must aim at j+u+s: it
-  /// lets its lead go round from 0 to `leadMax`-1, so that each small u+s occurs several times.
+  /// lets its lead go round from 0 to `leadMax`-1, so that each small u+s occurs several times. As
+  /// `leadMax` is odd, no port is aimed at twice: two packets to one port are one flow, and the
+  /// second takes no port of ours, so that the count would be wrong from there on.
   static func steps(isFirst: Bool) -> [Int] {
     (1...packetsMax).map { isFirst ? $0 : $0 + $0 % leadMax }
   }
 
-  /// Four meetings for each lead, for the sake of lossy links.
+  /// Three meetings for each lead, for the sake of lossy links.
   static let packetsMax = 64
   /// Ports that others may have taken since the servers were asked.
-  static let leadMax = 16
+  static let leadMax = 17
   /// The easy side's guesses at the next ports of a regular NAT.
   static let aheadMax = 20
 }

@@ -52,11 +52,15 @@ enum ConnectionCallbacks {
       guard let stream = StreamCore.from(streamData) else { return 0 }
       let fin = flags & UInt32(NGTCP2_STREAM_DATA_FLAG_FIN) != 0
       let bytes = UnsafeRawBufferPointer(start: data, count: count)
-      ConnectionCore.from(userData).streamReceived(stream, bytes, fin: fin)
+      let connection = ConnectionCore.from(userData)
+      connection.hasNews = true
+      connection.streamReceived(stream, bytes, fin: fin)
       return 0
     }
     table.acked_stream_data_offset = { _, _, offset, count, userData, streamData in
-      ConnectionCore.from(userData).noteAcknowledged()
+      let connection = ConnectionCore.from(userData)
+      connection.hasNews = true
+      connection.noteAcknowledged()
       StreamCore.from(streamData)?.acknowledge(upTo: offset + count)
       return 0
     }
@@ -88,8 +92,9 @@ enum ConnectionCallbacks {
       return 0
     }
     table.recv_datagram = { _, _, data, count, userData in
-      ConnectionCore.from(userData).datagramReceived(
-        UnsafeRawBufferPointer(start: data, count: count))
+      let connection = ConnectionCore.from(userData)
+      connection.hasNews = true
+      connection.datagramReceived(UnsafeRawBufferPointer(start: data, count: count))
       return 0
     }
     table.get_new_connection_id = { _, cid, token, _, userData in

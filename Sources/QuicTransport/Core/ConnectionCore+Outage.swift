@@ -8,6 +8,14 @@ internal import CNgtcp2
 /// the peer again, the overdue timeout fires at once, and its acknowledgement has everything
 /// that was lost sent again.
 extension ConnectionCore {
+  /// Sends a PING whenever QUIC has been silent for so long, from now on (RFC 9000 §10.1.2); instead
+  /// of what the settings say, for a peer with an idle timeout of its own.
+  public func keepAlive(every interval: Duration) {
+    guard case .open = state else { return }
+    ngtcp2_conn_set_keep_alive_timeout(handle, interval.wholeNanoseconds)
+    markDirty()
+  }
+
   /// Sends nothing and backs nothing off until `resume`; datagrams are still taken, and the idle
   /// timeout still ends the connection. Called by the router.
   public func suspend() {

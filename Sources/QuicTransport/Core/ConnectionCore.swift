@@ -62,6 +62,8 @@ public final class ConnectionCore {
   /// Versions that a Version Negotiation packet offered.
   var offeredVersions: [UInt32] = []
   var gotStatelessReset = false
+  /// The packet being read had something in it that only the peer can have written, and only once.
+  var hasNews = false
   /// Since when its owner has it wait for the road to come back.
   var suspendedSince: Instant?
   /// Why it is over.
@@ -207,6 +209,7 @@ extension ConnectionCore {
   /// Takes a datagram that was routed here.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
     var datagram = datagram
+    let road = datagram.path
     if let router {
       guard let label = router.label(for: datagram.path) else { return }
       datagram.path = label
@@ -225,7 +228,10 @@ extension ConnectionCore {
     if holdsEarlyPackets {
       bytes = UnsafeRawBufferPointer(rebasing: bytes[..<earlyGuard.admit(datagram)])
     }
-    if !bytes.isEmpty { read(bytes, datagram.path, datagram.ecn, now: now) }
+    guard !bytes.isEmpty else { return }
+    hasNews = false
+    read(bytes, datagram.path, datagram.ecn, now: now)
+    if hasNews { router?.peerProved(on: road, byteCount: bytes.count) }
   }
 
   func read(

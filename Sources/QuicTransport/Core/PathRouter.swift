@@ -9,6 +9,10 @@ public protocol PathRouter: AnyObject {
   /// - Returns: the label to hand it to QUIC under, or nil to drop it.
   func label(for path: NetworkPath) -> NetworkPath?
 
+  /// A datagram that arrived on `path` was written by the peer and was no copy: it brought something
+  /// new.
+  func peerProved(on path: NetworkPath, byteCount: Int)
+
   /// Sends packets that QUIC wrote for the label `batch.path`.
   func send(_ batch: DatagramBatch) -> SendResult
 

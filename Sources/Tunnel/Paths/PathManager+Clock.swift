@@ -5,6 +5,7 @@ internal import QuicTransport
 extension PathManager {
   func handleTimeout(now: Instant) {
     guard timer != nil else { return }
+    revertTrial(now: now)
     dropGone(now: now)
     forgiveSilence()
     watchSilence(now: now)

@@ -65,6 +65,7 @@ extension PathManager {
   }
 
   func activate(_ index: Int, because reason: SwitchReason) {
+    forgetTrial()
     active = index
     switches += 1
     doubtSince = nil

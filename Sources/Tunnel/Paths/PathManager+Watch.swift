@@ -109,7 +109,8 @@ extension PathManager {
   /// only kept.
   private func probeSize(_ index: Int, now: Instant) -> Int {
     let path = paths[index]
-    let isKept = index == active && (outage != nil || !path.isBusy(now: now))
+    let isKept =
+      index == active && (outage != nil || trial != nil || !path.isBusy(now: now))
     guard path.kind == .udp, !isKept else { return PathMessage.byteCount }
     let size = index == active ? connection.packetSizeMax : Self.packetSizeMin
     return max(path.isValidated ? size : min(size, path.probeSizeMax), PathMessage.byteCount)
@@ -124,7 +125,7 @@ extension PathManager {
   private func probeInterval(_ index: Int) -> Duration {
     if outage != nil { return outageProbeInterval }
     if index == active {
-      return doubtSince == nil ? Self.idleProbeInterval : Self.doubtProbeInterval
+      return doubtSince == nil && trial == nil ? Self.idleProbeInterval : Self.doubtProbeInterval
     }
     if isServer { return paths[index].isValidated ? Self.idleProbeInterval : Self.unprovenInterval }
     return doubtSince == nil ? Self.alternativeInterval : Self.doubtProbeInterval

@@ -71,7 +71,14 @@ final class PathManager: PathRouter {
   /// QUIC is suspended and probes alone look for the peer.
   var outage: Outage?
   var askedForAlternatives: Instant?
+  private var seen = NumbersSeen()
   private var lastChallenge: Instant?
+  /// Where a packet that is being read came from, if the peer may have become that.
+  var stranger: NetworkPath?
+  /// The peer's new port, until it has proved itself.
+  var trial: Trial?
+  /// When another one may begin.
+  var nextTrial = Instant(nanoseconds: 0)
   private(set) var timer: LoopTimer?
 
   /// Takes a session over that is open on one path.
@@ -136,12 +143,15 @@ final class PathManager: PathRouter {
   // MARK: PathRouter
 
   func label(for path: NetworkPath) -> NetworkPath? {
+    stranger = nil
     if let index = paths.firstIndex(where: { $0.path == path }) {
+      if index != active, !paths[index].isValidated, isNeighbourOfActive(path) { stranger = path }
       heard(index, now: loop.now, isData: true)
       return label
     }
-    challenge(path)
-    return nil
+    // QUIC finds out whether the peer wrote it.
+    stranger = path
+    return label
   }
 
   func send(_ batch: DatagramBatch) -> SendResult {
@@ -149,7 +159,7 @@ final class PathManager: PathRouter {
     paths[active].noteSent(count, now: loop.now, isData: true)
     wake(now: loop.now)
     var batch = batch
-    batch.path = paths[active].path
+    batch.path = isOverdrawn(count) ? trial?.former ?? paths[active].path : paths[active].path
     return endpoint.send(batch)
   }
 
@@ -160,6 +170,12 @@ final class PathManager: PathRouter {
   /// Takes a datagram that claims to belong to this session.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
     guard let message = PathMessage(datagram.bytes, key: keys.receiving) else { return }
+    // A copy, from whoever has seen the packet, draws no answer to wherever it comes from. Answers are
+    // told from copies by the questions that are open.
+    switch message.type {
+    case .probe, .select, .complaint: guard seen.accept(message.number) else { return }
+    case .probeAnswer, .selectAnswer: break
+    }
     switch message.type {
     case .probe: answerProbe(message, size: datagram.bytes.count, from: datagram.path, now: now)
     case .probeAnswer: takeAnswer(message, from: datagram.path, now: now)
@@ -176,6 +192,7 @@ final class PathManager: PathRouter {
     _ message: PathMessage, size: Int, from path: NetworkPath, now: Instant
   ) {
     reply(.probeAnswer, to: message, on: path)
+    peerProbed(from: path, byteCount: size, now: now)
     guard let index = index(of: message.argument, at: path, size: size, now: now) else { return }
     heard(index, now: now, isData: false)
   }
@@ -218,6 +235,7 @@ final class PathManager: PathRouter {
     paths[index].isValidated = true
     paths[index].roundTrip.add(roundTrip)
     paths[index].answersInRow += 1
+    if index == active { endTrial() }
     if index != active, paths[index].answersInRow == 1 {
       paths[index].nextProbe = now + Self.unprovenInterval
     }
@@ -260,9 +278,9 @@ final class PathManager: PathRouter {
     }
   }
 
-  /// A QUIC packet of this session came from an address that we do not know: asks it to prove
+  /// A new QUIC packet of the peer came from an address that we do not know: asks it to prove
   /// itself, at most ten times a second, with less than it sent.
-  private func challenge(_ path: NetworkPath) {
+  func challenge(_ path: NetworkPath) {
     let now = loop.now
     guard isServer, (now - (lastChallenge ?? Instant(nanoseconds: 0))) >= Self.challengeInterval
     else { return }

@@ -240,6 +240,9 @@ final class RendezvousClient {
     isOpen = true
     failures = 0
     clock = (welcome.time, loop.now)
+    // The endpoint's own settings are for sessions, which may be idle for hours.
+    let lease = Duration.seconds(Int64(min(max(welcome.lease, Self.leaseMin), Self.leaseMax)))
+    connection.keepAlive(every: lease / 3)
     let path = connection.currentPath
     road = path
     let paths = PathManager(
@@ -258,6 +261,9 @@ final class RendezvousClient {
     .seconds(15), .seconds(30), .seconds(60),
   ]
   private static let greetingTimeout = Duration.seconds(5)
+  /// Seconds; what a relay may ask of us, between a packet a second and one in 20 minutes.
+  private static let leaseMin: UInt64 = 3
+  private static let leaseMax: UInt64 = 3_600
 }
 
 extension RendezvousClient: PathManagerOwner {

@@ -237,6 +237,27 @@ struct PathManagerTests {
     #expect(world.share.statistics.switches == 0)
   }
 
+  @Test("a path message that was copied draws nothing, wherever the copy comes from")
+  func copied() throws {
+    let world = try Self.world()
+    var copies: [[UInt8]] = []
+    world.network.onSend = { datagram in
+      if datagram.bytes.first == PathMessage.firstByte { copies.append(datagram.bytes) }
+    }
+    try world.open()
+    let program = world.connect()
+    program.send([1])
+    world.loop.run(for: .seconds(40))
+    world.network.onSend = nil
+    #expect(copies.count > 4)
+    let stranger = world.network.bind(SocketAddress("203.0.113.9", port: 999)!)
+    let ear = Ear()
+    stranger.receiver = ear
+    for bytes in copies { send(bytes, from: stranger) }
+    world.loop.run(for: .seconds(1))
+    #expect(ear.count == 0)
+  }
+
   private func send(_ bytes: [UInt8], from socket: SimSocket) {
     bytes.withUnsafeBytes { bytes in
       _ = socket.send(

@@ -92,6 +92,16 @@ struct MeetingTests {
     #expect(world.errors.isEmpty && world.carries())
   }
 
+  @Test("a share on which nothing happens keeps its place at the relay")
+  func idle() throws {
+    let world = try MeetingWorld()
+    try world.startShare()
+    world.loop.run(for: .seconds(600))
+    #expect(world.share.readyCount == 1, "\(world.share.events)")
+    world.startLink()
+    #expect(world.timeToOpen(within: .seconds(5)) != nil)
+  }
+
   @Test("a relay that restarts in the middle counts anew, and introduces the same pair again")
   func restartInTheMiddle() throws {
     let world = try MeetingWorld()

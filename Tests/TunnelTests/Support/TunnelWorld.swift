@@ -32,6 +32,7 @@ final class TunnelWorld {
   private(set) var shareEndpoint: EndpointCore
   let linkEndpoint: EndpointCore
   private let linkSocket: SimSocket
+  private let shareSocket: SimSocket
   let shareJournal = Journal()
   let linkJournal = Journal()
   /// Programs that connected to the link, in order.
@@ -93,7 +94,8 @@ final class TunnelWorld {
     self.datagramTargets = datagramTargets
     shareEndpoint = try EndpointCore(loop: loop, settings: options.shareSettings)
     linkEndpoint = try EndpointCore(loop: loop, settings: options.linkSettings)
-    shareEndpoint.add(network.bind(Self.shareAddress))
+    shareSocket = network.bind(Self.shareAddress)
+    shareEndpoint.add(shareSocket)
     linkSocket = network.bind(.clientHost)
     linkEndpoint.add(linkSocket)
     let shareRegistry = PathRegistry(endpoint: shareEndpoint)
@@ -203,6 +205,11 @@ final class TunnelWorld {
   /// The link's NAT forgets its binding and makes another one.
   func rebindLink(port: UInt16) {
     linkSocket.rebind(to: linkSocket.localAddress.with(port: port))
+  }
+
+  /// The share's NAT does.
+  func rebindShare(port: UInt16) {
+    shareSocket.rebind(to: shareSocket.localAddress.with(port: port))
   }
 
   /// Datagrams pass again.
