@@ -27,7 +27,7 @@ from lab.bad_link import Unavailable as NoLink  # noqa: E402
 from lab.distance import DistantInternet  # noqa: E402
 from lab.internet import Node, Unavailable  # noqa: E402
 from lab.netcheck import Gateway, Lab  # noqa: E402
-from lab.rendezvous import Lines  # noqa: E402
+from meetings.programs import Lines  # noqa: E402
 
 ROUND_TRIP = 0.040
 # From the death of one of two, and from the new start of the only one.
@@ -131,10 +131,10 @@ class Stage:
     def _relay(self, number: int) -> tuple[Program, str]:
         place = self._places[number]
         relay = self._start(place, f"relay{number}", "relay", "--name", place.addresses[0])
-        named = relay.output.wait("@", 10)
+        named = relay.output.first("@", 10)
         if not named:
             raise RuntimeError(f"the relay does not start: {relay.errors.text}")
-        return relay, named[1]
+        return relay, named
 
     def run(self, count: int) -> tuple[float | None, str]:
         """How long there was no answer after the relay in use had died; with one, since it was back."""
@@ -146,13 +146,13 @@ class Stage:
         programs = [share, *(relay for relay, _ in relays)]
         client = None
         try:
-            ticket = share.output.wait("qtun1", 10)
-            link = self._start(self._link, "link", "connect", ticket[1], "0", "-v")
+            ticket = share.output.first("qtun1", 10)
+            link = self._start(self._link, "link", "connect", ticket, "0", "-v")
             programs.append(link)
-            opened = link.output.wait(":", 20)
+            opened = link.output.first(":", 20)
             if not opened:
                 return None, self._story(share, link)
-            client = Echo(self._link, int(opened[1].rsplit(":", 1)[1]))
+            client = Echo(self._link, int(opened.rsplit(":", 1)[1]))
             time.sleep(2)
             used = self._used(link)
             relays[used][0].process.kill()
@@ -190,19 +190,19 @@ class Stage:
             near, "share", "share", f"127.0.0.1:{port}", "--no-addresses", "--rendezvous", name)
         link = None
         try:
-            ticket = share.output.wait("qtun1", 10)
-            words = ["connect", ticket[1], "0", "--identity", f"{self._folder.name}/link"]
+            ticket = share.output.first("qtun1", 10)
+            words = ["connect", ticket, "0", "--identity", f"{self._folder.name}/link"]
             link = Program(
                 self._net, self._link, ["prlimit", "--nofile=60:60", self._qtun, *words])
-            said = link.errors.wait("fewer sockets", 10)
+            said = link.errors.first("fewer sockets", 10)
             # It goes through the relay all the same.
-            opened = link.output.wait(":", 10)
+            opened = link.output.first(":", 10)
         finally:
             for program in [share, relay, *([link] if link else [])]:
                 program.end()
         if not said or not opened:
             return "nothing is said of it" if opened else "no session", link.errors.text
-        return "", said[1]
+        return "", said
 
     def mapping(self) -> tuple[str, str] | None:
         """What is wrong with the port of a share behind miniupnpd, and what was said; nil to skip."""
@@ -217,16 +217,19 @@ class Stage:
         before = gateway.forwarded()
         share = self._start(host, "share", "share", "127.0.0.1:9", "--rendezvous", name)
         try:
-            said = share.errors.wait("the gateway forwards a port", 10)
+            said = share.errors.first("the gateway forwards a port", 10)
             time.sleep(0.2)
             during = gateway.forwarded()
         finally:
             share.end()
             relay.end()
-        after = gateway.forwarded()
+        # The router may be slow to do what it was told.
+        deadline = time.monotonic() + 5
+        while (after := gateway.forwarded()) != before and time.monotonic() < deadline:
+            time.sleep(0.1)
         if not said or during <= before:
             return f"no port is forwarded ({before}, {during})", share.errors.text
-        return ("the port was not given back" if after != before else ""), said[1]
+        return ("the port was not given back" if after != before else ""), said
 
 
 class _Router(Lab):

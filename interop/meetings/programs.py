@@ -38,9 +38,20 @@ class Lines:
                 self._news.wait(left)
             return True
 
+    def first(self, part: str, patience: float) -> str | None:
+        """The first line that has `part` in it."""
+        deadline = time.monotonic() + patience
+        if not self.wait(lambda lines: any(part in line for line in lines), deadline):
+            return None
+        return next(line for line in self.all() if part in line)
+
     def all(self) -> list[str]:
         with self._news:
             return list(self._lines)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.all())
 
 
 class Event:
