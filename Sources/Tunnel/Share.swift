@@ -48,6 +48,8 @@ public actor Share {
     public var session: SessionSettings
     /// Who brings peers to us where they cannot reach us; tickets name them.
     public var rendezvous: [RendezvousAddress] = []
+    /// For those of them that want one; each is shown to the relay that it is for, and to no other.
+    public var relayTokens: [RelayToken] = []
     /// STUN servers to ask besides: further vantage points.
     public var stunServers: [SocketAddress] = []
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
@@ -211,6 +213,9 @@ public actor Share {
         rendezvous: configuration.rendezvous, stunServers: configuration.stunServers,
         endpoint: bound.endpoint, socket: bound.socket, registry: bound.registry,
         dialer: dialer, policy: .automatic, loop: loop, onEvent: { onEvent(.meeting($0)) })
+      for client in clients {
+        client.token = configuration.relayTokens.first { $0.isFor(client.rendezvous.key) }
+      }
       meeting.start(clients)
       return meeting
     }

@@ -22,6 +22,7 @@ struct ProtocolDocumentTests {
     case "forwarding": try checkForwarding(vector)
     case "relay": try checkRelay(vector)
     case "find-token": try checkFindToken(vector)
+    case "relay-token": try checkRelayToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     case "datagram": try checkDatagram(vector)
     case "preface": #expect(try vector.bytes("hex") == FrameHeader.preface)
@@ -42,7 +43,7 @@ struct ProtocolDocumentTests {
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
         "forwarding", "preface", "frame", "go-ahead", "datagram", "upgrade", "websocket",
         "reverse-header", "relay",
-        "find-token",
+        "find-token", "relay-token",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }

@@ -22,7 +22,7 @@ class Relay:
     """A running `qtun relay` that printed its name."""
 
     def __init__(self, stage: Stage, port: int = 0) -> None:
-        self.process = stage.start("relay", "--listen", f"127.0.0.1:{port}")
+        self.process = stage.start("relay", "--open", "--listen", f"127.0.0.1:{port}")
         self.name = first_line(self.process)
         found = re.fullmatch(NAME, self.name)
         require(found is not None, f"'{self.name}' is no name of a relay")
@@ -85,7 +85,7 @@ def _restart(stage: Stage) -> None:
 @GROUP.case("relay-answers-stun")
 def _stun(stage: Stage) -> None:
     """At both of its ports: RFC 8489 §14.2, XOR-MAPPED-ADDRESS."""
-    relay = stage.start("relay", "--listen", "127.0.0.1:0", "--json")
+    relay = stage.start("relay", "--open", "--listen", "127.0.0.1:0", "--json")
     facts = json.loads(first_line(relay))
     ports = [int(port) for port in facts["stun_ports"].split()]
     require(len(set(ports)) == 2, f"ports {ports}")
