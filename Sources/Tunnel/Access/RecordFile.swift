@@ -17,6 +17,7 @@ public protocol RecordList: Equatable, Sendable {
 }
 
 extension Ledger: RecordList {
+  /// `identity.access` beside the key file `identity`.
   public static let fileSuffix = ".access"
 }
 

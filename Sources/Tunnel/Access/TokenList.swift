@@ -99,6 +99,7 @@ public typealias TokenFile = RecordFile<TokenList>
 ///
 /// Every line must be understood: half a list would bring revoked tokens back to life.
 extension TokenList: RecordList {
+  /// `relay.tokens` beside the key file `relay`.
   public static let fileSuffix = ".tokens"
 
   /// The content of the file.
