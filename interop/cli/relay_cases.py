@@ -1,8 +1,10 @@
 """A relay as its operator has it: tokens, lists, limits, metrics, reload, stop, service."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -21,9 +23,11 @@ LEAVE_SECONDS = 5
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, and that the kernel gives to nobody who asks for any."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
+            return probe.getsockname()[1]
 
 
 def _relay(stage: Stage, *options: object, **settings) -> tuple[Process, str]:

@@ -103,8 +103,9 @@ public actor Relay {
   private func openAdmin(at address: SocketAddress?) throws(TunnelError) -> AdminListener? {
     guard let address else { return nil }
     do throws(RuntimeError) {
-      return try AdminListener(loop: loop, address: address) { [unowned self] path in
-        self.assumeIsolated { $0.answer(path) }
+      return try AdminListener(loop: loop, address: address) { [weak self] path in
+        self?.assumeIsolated { $0.answer(path) }
+          ?? AdminResponse(.unavailable, body: "stopped\n")
       }
     } catch {
       throw .cannotBind(address, error)

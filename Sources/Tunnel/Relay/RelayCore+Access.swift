@@ -151,6 +151,7 @@ extension RelayCore {
   ///
   /// - Parameter drained: called once, when no session crosses the relay any more, or after `grace`.
   func drain(within grace: Duration, drained: @escaping () -> Void) {
+    self.drained.append(drained)
     guard restart == nil else { return }
     totals.isDraining = true
     let restart = RelayAccessMessage.Restart(
@@ -162,11 +163,18 @@ extension RelayCore {
     // The notices are given the time to leave and to be repeated once.
     let timer = LoopTimer { [weak self] now in
       guard let self else { return }
-      guard forwarder.totals.sessionsOpen > 0, now < end else { return drained() }
+      guard forwarder.totals.sessionsOpen > 0, now < end else { return endDrain() }
       if let drainTimer { loop.schedule(drainTimer, at: min(end, now + Self.drainInterval)) }
     }
     drainTimer = timer
     loop.schedule(timer, at: min(end, loop.now + Self.drainInterval))
+  }
+
+  /// Tells whoever waits.
+  func endDrain() {
+    let waiting = drained
+    drained = []
+    for tell in waiting { tell() }
   }
 
   private static let drainInterval = Duration.milliseconds(200)

@@ -37,6 +37,8 @@ final class RelayCore {
   /// Set once it is about to stop.
   var restart: RelayAccessMessage.Restart?
   var drainTimer: LoopTimer?
+  /// Called when nobody has to be waited for any more.
+  var drained: [() -> Void] = []
   /// The connections that want to be found under an identity, oldest first. Several processes may
   /// have one identity; the one whose ticket a token was made with agrees.
   private(set) var registered: [PublicKey: [RelayPeer]] = [:]
@@ -92,6 +94,7 @@ final class RelayCore {
     endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
     carriers.close()
     forwarder.close()
+    endDrain()
   }
 
   private func admit(_ connection: ConnectionCore) {

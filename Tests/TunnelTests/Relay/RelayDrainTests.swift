@@ -52,6 +52,20 @@ struct RelayDrainTests {
     #expect(isDrained)
   }
 
+  @Test("whoever asks a second time, or closes meanwhile, waits for nothing that never comes")
+  func twice() throws {
+    let loop = SimLoop()
+    let network = SimNetwork(loop: loop, seed: 1, defaults: LinkSettings())
+    let relay = try SimRelay(network: network, host: .serverHost)
+    var count = 0
+    relay.core.drain(within: .seconds(5)) { count += 1 }
+    relay.core.drain(within: .seconds(5)) { count += 1 }
+    relay.core.close()
+    #expect(count == 2)
+    loop.run(for: .seconds(10))
+    #expect(count == 2)
+  }
+
   @Test("a share is registered again within a second of a restart that was announced")
   func restart() throws {
     let world = try MeetingWorld { $0.relays = true }
