@@ -66,7 +66,7 @@ struct RelayDrainTests {
     #expect(count == 2)
   }
 
-  @Test("a share is registered again within a second of a restart that was announced")
+  @Test("a share is registered again soon after a restart that was announced, however long it took")
   func restart() throws {
     let world = try MeetingWorld { $0.relays = true }
     try world.startShare()
@@ -81,10 +81,10 @@ struct RelayDrainTests {
     world.relay.core.close()
     world.loop.run(for: .milliseconds(200))
     // Longer away than one dial would repeat its first packet quickly.
-    try world.restartRelay(after: .seconds(4))
+    try world.restartRelay(after: .seconds(10))
     let begin = world.loop.now
     _ = world.loop.run(for: .seconds(10)) { world.share.readyCount == 2 }
     #expect(world.share.readyCount == 2)
-    #expect(world.loop.now - begin < .seconds(2))
+    #expect(world.loop.now - begin < .milliseconds(2_200))
   }
 }
