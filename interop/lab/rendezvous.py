@@ -81,7 +81,7 @@ class Meeting:
         relay = net.public("relay")
         self._routers: list[Router] = [net.router(letter) for letter in routers]
         self._share, self._link = (net.host(router) for router in self._routers)
-        process, lines, _ = self._start(relay, "relay", "relay", "--name", relay.addresses[0])
+        process, lines, _ = self._start(relay, "relay", "relay", "--open", "--name", relay.addresses[0])
         named = lines.wait("@", 10)
         if not named:
             raise RuntimeError("the relay does not start")
