@@ -53,6 +53,8 @@ public actor Share {
     public var path = PathPolicy.automatic
     /// Whether the gateway is asked for a port, where there is a rendezvous.
     public var mapsPort = true
+    /// For those of them that want one; each is shown to the relay that it is for, and to no other.
+    public var relayTokens: [RelayToken] = []
     /// STUN servers to ask besides: further vantage points.
     public var stunServers: [SocketAddress] = []
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
@@ -224,6 +226,9 @@ public actor Share {
         endpoint: bound.endpoint, socket: bound.socket, registry: bound.registry,
         dialer: dialer, policy: .automatic, path: configuration.path,
         mapsPort: configuration.mapsPort, loop: loop, onEvent: { onEvent(.meeting($0)) })
+      for client in clients {
+        client.token = configuration.relayTokens.first { $0.isFor(client.rendezvous.key) }
+      }
       meeting.start(clients)
       return meeting
     }

@@ -35,13 +35,16 @@ actor LoopRun {
   }
 
   /// Runs `body` on a loop on this thread and returns what it ends with.
+  ///
+  /// - Parameter hangupReloads: SIGHUP asks for the settings to be read again, and not for the end.
   static func run(
-    _ settings: GlobalSettings, console: Console,
+    _ settings: GlobalSettings, console: Console, hangupReloads: Bool = false,
     body: @escaping @Sendable (LoopRun) async throws(Failure) -> ExitCode
   ) throws(Failure) -> ExitCode {
     raiseDescriptorLimit()
     let status = LiveStatus(console: console, settings: settings)
-    let signals = try SignalPipe(lastWords: status.isShown ? "\n" : "")
+    let signals = try SignalPipe(
+      lastWords: status.isShown ? "\n" : "", hangupReloads: hangupReloads)
     let loop: EpollLoop
     do throws(RuntimeError) {
       loop = try EpollLoop()

@@ -68,6 +68,10 @@ enum Qtun {
       }
     case .ticket(let ticket):
       try TicketCommand(settings: ticket).run(settings, console: console)
+    case .service(let service):
+      return try ServiceCommand(settings: service).run(settings, console: console)
+    case .token(let token):
+      try TokenCommand(settings: token).run(settings, console: console)
     case .share(let share):
       let command = try ShareCommand(settings: share, global: settings, console: console)
       return try LoopRun.run(settings, console: console) { run throws(Failure) in
@@ -89,7 +93,8 @@ enum Qtun {
       }
     case .relay(let relay):
       let command = try RelayCommand(settings: relay, global: settings, console: console)
-      return try LoopRun.run(settings, console: console) { run throws(Failure) in
+      return try LoopRun.run(settings, console: console, hangupReloads: true) {
+        run throws(Failure) in
         try await command.run(run)
       }
     case .connect(let connect):

@@ -11,6 +11,8 @@ import Synchronization
 /// out; they also need no signal mask that every thread has to share. A waiting loop wakes with
 /// EINTR or by the byte, and both are harmless.
 ///
+/// Where SIGHUP means "read the settings again", it is none of the two: it only arrives.
+///
 /// One instance at a time, made before the loop starts, on a thread that lives as long as it does:
 /// the thread that signals are sure to reach, whatever mask the parent process left behind. SIGHUP
 /// stays ignored where it was ignored at the start, as under nohup(1).
@@ -22,9 +24,11 @@ final class SignalPipe: Sendable {
 
   /// Installs the handlers.
   ///
-  /// `lastWords` is written to standard error before a forced end, for example the bytes that
-  /// clear a status line.
-  init(lastWords: StaticString) throws(Failure) {
+  /// - Parameters:
+  ///   - lastWords: written to standard error before a forced end, for example the bytes that clear a
+  ///     status line.
+  ///   - hangupReloads: SIGHUP does not ask for the end.
+  init(lastWords: StaticString, hangupReloads: Bool = false) throws(Failure) {
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else {
       throw Failure(
@@ -48,6 +52,7 @@ final class SignalPipe: Sendable {
       _ = fcntl(end, F_SETFD, FD_CLOEXEC)
     }
     received.store(0, ordering: .sequentiallyConsistent)
+    hangupIsHarmless.store(hangupReloads, ordering: .sequentiallyConsistent)
     lastWordsAddress.store(
       UInt(bitPattern: lastWords.utf8Start), ordering: .sequentiallyConsistent)
     lastWordsCount.store(lastWords.utf8CodeUnitCount, ordering: .sequentiallyConsistent)
@@ -128,12 +133,14 @@ enum StopSignal: Int32, CaseIterable, Sendable {
 // there. `SignalPipe.init` touches each of them before it installs the handler.
 private let writeDescriptor = Atomic<Int32>(-1)
 private let received = Atomic<Int>(0)
+private let hangupIsHarmless = Atomic<Bool>(false)
 private let lastWordsAddress = Atomic<UInt>(0)
 private let lastWordsCount = Atomic<Int>(0)
 
 private func handleStopSignal(_ number: Int32) {
   let savedErrno = errno
-  if received.add(1, ordering: .sequentiallyConsistent).oldValue > 0 {
+  let counts = number != SIGHUP || !hangupIsHarmless.load(ordering: .sequentiallyConsistent)
+  if counts, received.add(1, ordering: .sequentiallyConsistent).oldValue > 0 {
     // SAFETY: the address comes from a StaticString, which lives as long as the process.
     let words = UnsafeRawPointer(bitPattern: lastWordsAddress.load(ordering: .relaxed))
     _ = Glibc.write(STDERR_FILENO, words, lastWordsCount.load(ordering: .relaxed))

@@ -67,6 +67,28 @@ struct SignalPipeTests {
     }
   }
 
+  @Test("where SIGHUP reloads, it arrives each time, and does not count as a first signal")
+  func reload() async {
+    await #expect(processExitsWith: .success) {
+      let signals = try SignalPipe(lastWords: "", hangupReloads: true)
+      for _ in 0..<3 {
+        raise(SIGHUP)
+        try #require(signals.take() == .hangup)
+      }
+      raise(SIGTERM)
+      try #require(signals.take() == .terminate)
+      raise(SIGHUP)
+      try #require(signals.take() == .hangup)
+    }
+    await #expect(processExitsWith: .exitCode(143)) {
+      let signals = try SignalPipe(lastWords: "", hangupReloads: true)
+      raise(SIGHUP)
+      raise(SIGTERM)
+      raise(SIGTERM)
+      _ = signals.take()
+    }
+  }
+
   @Test("a pipe that nobody reads does not end the process")
   func brokenPipe() async {
     await #expect(processExitsWith: .success) {

@@ -32,6 +32,15 @@ extension ProtocolDocumentTests {
     #expect(read.isValid(capability: capability, parties: parties, now: time))
   }
 
+  func checkRelayToken(_ vector: Vector) throws {
+    let text = try vector.text("text")
+    let token = try #require(RelayToken(text), "\(text)")
+    let secret = try vector.bytes("secret")
+    #expect(token.text == text && token.secret.withBytes { Array($0) } == secret)
+    #expect(token.digest == (try vector.bytes("digest")))
+    #expect(token.isFor(try #require(PublicKey(try vector.bytes("relay")))))
+  }
+
   /// `KEY ADDRESS PORT`
   func rendezvous(_ text: String) throws -> RendezvousAddress {
     let words = text.split(separator: " ")
@@ -72,7 +81,7 @@ extension ProtocolDocumentTests {
     }
     #expect(declared.count >= 9)
     let rows = try Document.load().rows(under: "## Rendezvous")
-    #expect(Set(rows.filter { $0[0].hasPrefix("0x0") }.map { Array($0.prefix(2)) }) == declared)
+    #expect(Set(rows.filter { $0[0].hasPrefix("0x") }.map { Array($0.prefix(2)) }) == declared)
   }
 
   /// Exhaustive on purpose: a new kind of message has to find its way into the samples as well.
@@ -92,6 +101,10 @@ extension ProtocolDocumentTests {
     case .absent: "absent"
     case .throttled: "throttled"
     case .forwarding: "forwarding"
+    case .access(.token): "token"
+    case .access(.rights): "rights"
+    case .access(.denied): "denied"
+    case .access(.restarting): "restarting"
     case .unknown: "unknown"
     }
   }

@@ -22,6 +22,7 @@ struct ProtocolDocumentTests {
     case "forwarding": try checkForwarding(vector)
     case "relay": try checkRelay(vector)
     case "find-token": try checkFindToken(vector)
+    case "relay-token": try checkRelayToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     case "datagram": try checkDatagram(vector)
     case "target": try checkTarget(vector)
@@ -43,7 +44,7 @@ struct ProtocolDocumentTests {
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
         "forwarding", "preface", "frame", "go-ahead", "datagram", "upgrade", "websocket",
         "reverse-header", "relay",
-        "find-token", "target",
+        "find-token", "relay-token", "target",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }

@@ -20,7 +20,7 @@ class _Party:
     """A relay, and a share that can be reached by it alone."""
 
     def __init__(self, stage: Stage, handle) -> None:
-        self.relay = stage.start("relay", "--listen", "127.0.0.1:0")
+        self.relay = stage.start("relay", "--open", "--listen", "127.0.0.1:0")
         name = first_line(self.relay)
         self.service = stage.service(handle)
         self.share = stage.start(

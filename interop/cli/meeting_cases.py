@@ -23,7 +23,8 @@ class Relay:
 
     def __init__(self, stage: Stage, port: int = 0, key: str = "relay") -> None:
         self.process = stage.start(
-            "relay", "--listen", f"127.0.0.1:{port}", "--identity", stage.home / ".config" / "qtun" / key)
+            "relay", "--open", "--listen", f"127.0.0.1:{port}", "--identity",
+            stage.home / ".config" / "qtun" / key)
         self.name = first_line(self.process)
         found = re.fullmatch(NAME, self.name)
         require(found is not None, f"'{self.name}' is no name of a relay")
@@ -86,7 +87,7 @@ def _restart(stage: Stage) -> None:
 @GROUP.case("relay-answers-stun")
 def _stun(stage: Stage) -> None:
     """At both of its ports: RFC 8489 §14.2, XOR-MAPPED-ADDRESS."""
-    relay = stage.start("relay", "--listen", "127.0.0.1:0", "--json")
+    relay = stage.start("relay", "--open", "--listen", "127.0.0.1:0", "--json")
     facts = json.loads(first_line(relay))
     ports = [int(port) for port in facts["stun_ports"].split()]
     require(len(set(ports)) == 2, f"ports {ports}")

@@ -130,7 +130,7 @@ class Stage:
 
     def _relay(self, number: int) -> tuple[Program, str]:
         place = self._places[number]
-        relay = self._start(place, f"relay{number}", "relay", "--name", place.addresses[0])
+        relay = self._start(place, f"relay{number}", "relay", "--open", "--name", place.addresses[0])
         named = relay.output.first("@", 10)
         if not named:
             raise RuntimeError(f"the relay does not start: {relay.errors.text}")

@@ -20,6 +20,8 @@ public final class EndpointCore {
   public let loop: any EventLoop
   /// Fixed from the start.
   public let settings: EndpointSettings
+  /// As in the settings; may be changed at any time, for connections to come.
+  public var connectionsMax: Int
   /// Told of each accepted connection before its first event; sets the delegate.
   public var onIncoming: ((ConnectionCore) -> Void)?
   /// Whether a client may begin a connection from there now, asked before it costs anything; who may
@@ -59,6 +61,7 @@ public final class EndpointCore {
   public init(loop: any EventLoop, settings: EndpointSettings) throws(QuicError) {
     self.loop = loop
     self.settings = settings
+    connectionsMax = settings.connectionsMax
     credentials = try Credentials(settings.authentication)
     secrets = EndpointSecrets(resetKey: settings.resetKey)
     stateless = StatelessResponder(secrets: secrets, shard: settings.shard, now: loop.now)
@@ -256,7 +259,7 @@ extension EndpointCore: DatagramReceiver {
       // RFC 9000 §7.2; ngtcp2 asks for it only where there is no token.
       header.dcid.datalen >= ConnectionID.initialCountMin
     else { return }
-    guard connections.count < settings.connectionsMax,
+    guard connections.count < connectionsMax,
       handshakes.count < settings.handshakesMax, admits(datagram.path)
     else { return }
     let mustRetry =

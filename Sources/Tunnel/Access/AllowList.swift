@@ -97,12 +97,16 @@ public struct AccessProblem: Error, Equatable, Sendable {
   /// What is wrong.
   public let error: AccessFileError
 
-  /// The two kinds of such files.
+  /// The kinds of such files.
   public enum Content: Sendable {
     /// The list of tickets with limits, which `qtun` itself writes.
     case tickets
+    /// The list of a relay's tokens, which `qtun` itself writes.
+    case tokens
     /// Identities, which people write.
     case identities
+    /// Options, which people write.
+    case settings
   }
 
   /// All of it.

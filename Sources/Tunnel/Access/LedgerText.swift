@@ -11,8 +11,8 @@ internal import QuicTransport
 /// Every line must be understood: half a list of tickets would allow what the other half forbids.
 extension Ledger {
   /// The content of the file.
-  var text: [UInt8] {
-    var lines = [Self.heading]
+  public var text: [UInt8] {
+    var records: [[String]] = []
     for share in shares {
       var fields = [
         "share", "\(share.process.number)", "\(share.process.start)", "\(share.port)",
@@ -21,33 +21,25 @@ extension Ledger {
       ]
       // Left out where there are none, so that earlier versions read the line.
       if !share.rendezvous.isEmpty { fields.append(Self.join(share.rendezvous)) }
-      lines.append(Self.line(fields))
+      records.append(fields)
     }
     for ticket in tickets {
       let grant = ticket.grant
-      lines.append(
-        Self.line([
-          "ticket", grant.id.description, "\(ticket.created)", "\(grant.expiry)",
-          "\(grant.uses)", ticket.isRevoked ? "revoked" : "issued", Self.join(grant.services),
-          ticket.label,
-        ]))
-      for user in ticket.users { lines.append(Self.line(["user", user.description])) }
+      records.append([
+        "ticket", grant.id.description, "\(ticket.created)", "\(grant.expiry)",
+        "\(grant.uses)", ticket.isRevoked ? "revoked" : "issued", Self.join(grant.services),
+        ticket.label,
+      ])
+      for user in ticket.users { records.append(["user", user.description]) }
     }
-    lines.append("end")
-    return Array((lines.joined(separator: "\n") + "\n").utf8)
+    return RecordText.bytes(heading: Self.heading, records: records)
   }
 
   /// Reads the content of a file.
-  init(text: [UInt8]) throws(AccessFileError) {
+  public init(text: [UInt8]) throws(AccessFileError) {
     self.init()
-    let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    guard lines[0].elementsEqual(Self.heading.utf8) else { throw .malformed(line: 1) }
-    // The text after the last newline is empty, and the line before it says that nothing is missing.
-    guard lines.count >= 3, lines[lines.count - 1].isEmpty,
-      lines[lines.count - 2].elementsEqual("end".utf8)
-    else { throw .malformed(line: lines.count) }
-    for (index, line) in lines.enumerated().dropFirst().dropLast(2) {
-      guard read(Self.fields(line)) else { throw .malformed(line: index + 1) }
+    for (line, fields) in try RecordText.records(text, heading: Self.heading) {
+      guard read(fields) else { throw .malformed(line: line) }
     }
   }
 
@@ -78,14 +70,6 @@ extension Ledger {
   }
 
   // MARK: Fields
-
-  private static func line(_ fields: [String]) -> String {
-    fields.map(escaped).joined(separator: "\t")
-  }
-
-  private static func fields(_ line: some Collection<UInt8>) -> [String] {
-    line.split(separator: 0x09, omittingEmptySubsequences: false).map { unescaped(Array($0)) }
-  }
 
   /// Service names between commas; `-` is the one without a name, and can be no name.
   private static func join(_ services: [String]) -> String {
@@ -132,37 +116,6 @@ extension Ledger {
     let names = text.split(separator: ",").map { $0 == "-" ? "" : String($0) }
     return names.allSatisfy { $0.isEmpty || Service.isName($0) } ? names : nil
   }
-
-  /// Control characters and `%` as `%` and two hexadecimal digits.
-  private static func escaped(_ text: String) -> String {
-    var bytes: [UInt8] = []
-    for byte in text.utf8 {
-      guard byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      bytes += Array("%".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-    }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  private static func unescaped(_ text: [UInt8]) -> String {
-    var bytes: [UInt8] = []
-    var rest = text[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%"), rest.count >= 2,
-        let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-      else {
-        bytes.append(byte)
-        continue
-      }
-      bytes.append(value)
-      rest = rest.dropFirst(2)
-    }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  private static let digits = Array("0123456789abcdef".utf8)
 }
 
 extension Ledger.ShareRecord {

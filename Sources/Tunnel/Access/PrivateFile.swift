@@ -3,6 +3,14 @@ internal import QuicTransport
 
 /// Files that only their owner may touch.
 public enum PrivateFile {
+  /// The content of a file of `sizeMax` bytes at most, which must have none of the permission bits of
+  /// `forbidden`.
+  public static func contents(
+    _ path: String, sizeMax: Int, forbidden: UInt32
+  ) throws(AccessFileError) -> [UInt8] {
+    try read(path, sizeMax: sizeMax, forbidden: forbidden).0
+  }
+
   /// Reads a whole file of `sizeMax` bytes at most.
   ///
   /// - Parameter forbidden: permission bits that it must not have.
@@ -31,10 +39,15 @@ public enum PrivateFile {
 
   /// Puts a file in place of the one at `path`, by a temporary file that is synced and renamed, so
   /// that a reader finds the old one or the new one whole, even after a crash.
-  static func replace(_ path: String, with bytes: [UInt8]) throws(AccessFileError) {
+  ///
+  /// - Parameter adoptsOwner: the folder's owner gets the file if root writes it; for what holds no
+  ///   secret.
+  static func replace(
+    _ path: String, with bytes: [UInt8], adoptsOwner: Bool, mode: mode_t = 0o600
+  ) throws(AccessFileError) {
     // Random, because an interrupted run leaves its file behind, and another thread may be here too.
     let temporary = "\(path).\(Base32.encode(Crypto.random(10))).new"
-    let raw = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    let raw = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard raw >= 0 else { throw .unwritable(errno) }
     defer { unlink(temporary) }
     let descriptor = FileDescriptor(owning: raw)
@@ -46,20 +59,40 @@ public enum PrivateFile {
       guard count > 0 else { throw .unwritable(errno) }
       offset += count
     }
+    if adoptsOwner { adoptOwner(of: path, descriptor.raw) }
     guard fsync(descriptor.raw) == 0, rename(temporary, path) == 0 else {
       throw .unwritable(errno)
     }
     syncFolder(of: path)
   }
 
-  /// Makes the folders above a file that do not exist, for its owner alone; 0 or an `errno`.
-  static func makeFolders(of path: String) -> Int32 {
+  /// Whoever reads the file may be another user than root, who writes it: `sudo qtun token add` for
+  /// a relay that runs as a user of its own. The folder's owner is the one meant.
+  private static func adoptOwner(of path: String, _ descriptor: Int32) {
+    guard geteuid() == 0 else { return }
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    var status = stat()
+    guard stat(folder, &status) == 0, status.st_uid != 0 else { return }
+    _ = fchown(descriptor, status.st_uid, status.st_gid)
+  }
+
+  /// Writes a file that everybody may read, in place of the one at `path` if there is one; makes the
+  /// folders above it.
+  public static func writePublic(_ path: String, bytes: [UInt8]) throws(AccessFileError) {
+    let code = makeFolders(of: path, mode: 0o755)
+    guard code == 0 else { throw .unwritable(code) }
+    try replace(path, with: bytes, adoptsOwner: false, mode: 0o644)
+  }
+
+  /// Makes the folders above a file that do not exist, for its owner alone unless `mode` says more; 0
+  /// or an `errno`.
+  static func makeFolders(of path: String, mode: mode_t = 0o700) -> Int32 {
     var index = path.startIndex
     while let slash = path[index...].firstIndex(of: "/") {
       index = path.index(after: slash)
       let folder = String(path[..<slash])
       guard !folder.isEmpty else { continue }
-      if mkdir(folder, 0o700) != 0, errno != EEXIST { return errno }
+      if mkdir(folder, mode) != 0, errno != EEXIST { return errno }
     }
     return 0
   }
@@ -69,7 +102,7 @@ public enum PrivateFile {
   public static func write(_ path: String, bytes: [UInt8]) throws(AccessFileError) {
     let code = makeFolders(of: path)
     guard code == 0 else { throw .unwritable(code) }
-    try replace(path, with: bytes)
+    try replace(path, with: bytes, adoptsOwner: false)
   }
 
   /// Without it, a crash may bring the old name back (fsync(2)); where a file system cannot, the

@@ -6,10 +6,13 @@ struct ByteBudget {
   private let nanosecondsPerKilobyte: UInt64
   private let burst: UInt64
   private var paidUntil: UInt64
+  /// As it was given.
+  let bytesPerSecond: Int
 
   /// - Parameter burst: bytes that may be taken at once; at least one datagram.
   init(bytesPerSecond: Int, burst: Int, now: Instant) {
     precondition(bytesPerSecond > 0 && burst > 0)
+    self.bytesPerSecond = bytesPerSecond
     nanosecondsPerKilobyte = max(1, 1_024_000_000_000 / UInt64(bytesPerSecond))
     self.burst = UInt64(burst) * nanosecondsPerKilobyte / 1_024
     paidUntil = now.nanoseconds

@@ -10,17 +10,25 @@ final class ForwardedSession {
   var queue: PacketRing?
   /// Bytes that it may send in this turn.
   var deficit = 0
+  /// Of the token that it is relayed for, where that has a rate.
+  let payer: Payer?
   private let opened: Instant
 
   /// One node's end.
   struct Leg {
-    let account: ForwardingAccount
-    /// Under which its node's address is counted.
+    let identity: PublicKey
+    /// Under which its node's address is counted: an IPv4 address, or an IPv6 network.
     let address: UInt64
+    /// Of the identity.
+    let account: ForwardingAccount
+    /// Of the address.
+    let neighbours: ForwardingAccount
     /// Of `BindMessage`; the node has it from its connection to the relay.
     let key: SecretBytes
     /// Where the node is.
-    var path: NetworkPath
+    var path: NetworkPath { didSet { kind = CarrierKind(path) } }
+    /// What carries its datagrams.
+    private(set) var kind: CarrierKind
     var generation: UInt32
     var sequence: UInt16 = 0
     var lastHeard: Instant?
@@ -34,10 +42,17 @@ final class ForwardedSession {
     let leg: Int
   }
 
-  init(number: UInt32, legs: [Leg], budget: ByteBudget, now: Instant) {
+  /// A token with a rate, and what its holders have together.
+  struct Payer {
+    let token: RelayTokenID
+    let account: ForwardingAccount
+  }
+
+  init(number: UInt32, legs: [Leg], payer: Payer?, budget: ByteBudget, now: Instant) {
     precondition(legs.count == 2)
     self.number = number
     self.legs = legs
+    self.payer = payer
     self.budget = budget
     opened = now
   }
@@ -73,12 +88,18 @@ final class ForwardedSession {
 
 extension ForwardedSession.Leg {
   init(
-    account: ForwardingAccount, address: UInt64, key: SecretBytes, path: NetworkPath,
-    generation: UInt32, now: Instant
+    party: Forwarder.Party, account: ForwardingAccount, neighbours: ForwardingAccount,
+    key: SecretBytes, generation: UInt32, now: Instant
   ) {
-    self.init(
-      account: account, address: address, key: key, path: path, generation: generation,
-      binds: TokenBucket(rate: Self.bindsPerSecond, burst: Self.bindsBurst, now: now))
+    identity = party.identity
+    address = party.address
+    self.account = account
+    self.neighbours = neighbours
+    self.key = key
+    path = party.path
+    kind = CarrierKind(party.path)
+    self.generation = generation
+    binds = TokenBucket(rate: Self.bindsPerSecond, burst: Self.bindsBurst, now: now)
   }
 
   /// A leg moves when its network changes; copies of one message by others are few as well.
@@ -86,14 +107,26 @@ extension ForwardedSession.Leg {
   private static let bindsBurst = 40.0
 }
 
-/// What one identity has at a relay.
+/// What one identity, one address or the holders of one token have at a relay.
 final class ForwardingAccount {
-  let identity: PublicKey
   var sessions = 0
   var budget: ByteBudget
+  /// Messages that move its legs.
+  var binds: TokenBucket
 
-  init(identity: PublicKey, budget: ByteBudget) {
-    self.identity = identity
-    self.budget = budget
+  init(bytesPerSecond: Int, bindsPerSecond: Int, burst: Int, now: Instant) {
+    budget = ByteBudget(bytesPerSecond: bytesPerSecond, burst: burst, now: now)
+    binds = Self.bucket(bindsPerSecond, now: now)
+  }
+
+  /// Takes other rates; what is owed is forgotten.
+  func apply(bytesPerSecond: Int, bindsPerSecond: Int, burst: Int, now: Instant) {
+    budget = ByteBudget(bytesPerSecond: bytesPerSecond, burst: burst, now: now)
+    binds = Self.bucket(bindsPerSecond, now: now)
+  }
+
+  /// The burst is what a share with hundreds of visitors needs when its network changes.
+  private static func bucket(_ perSecond: Int, now: Instant) -> TokenBucket {
+    TokenBucket(rate: Double(perSecond), burst: Double(5 * perSecond), now: now)
   }
 }

@@ -23,12 +23,13 @@ final class Forwarder {
 
   private let endpoint: EndpointCore
   private let loop: any EventLoop
-  private let limits: ForwardingLimits
+  private var limits: ForwardingLimits
   private let cookies = BindCookies(key: SecretBytes(Crypto.random(32)))
   private var sessions: [UInt32: ForwardedSession] = [:]
   /// What identities and addresses have; those with nothing are not kept.
   private var accounts: [PublicKey: ForwardingAccount] = [:]
-  private var addresses: [UInt64: Int] = [:]
+  private var addresses: [UInt64: ForwardingAccount] = [:]
+  private var payers: [RelayTokenID: ForwardingAccount] = [:]
   private var total: ByteBudget
   /// Sessions with something in their queues, in the order of their turns.
   private var waiting: [ForwardedSession] = []
@@ -62,24 +63,34 @@ final class Forwarder {
     let address: UInt64
   }
 
+  /// A token with a rate of its own.
+  struct Payer {
+    let token: RelayTokenID
+    let bytesPerSecond: Int
+  }
+
   // MARK: Sessions
 
   /// Begins a session, both legs bound to the paths that their nodes have proved.
-  func open(between one: Party, and other: Party) throws(RelayRefusal) -> ForwardedSession {
+  ///
+  /// - Parameter payer: whose rate bounds what goes both ways, besides those of the two nodes.
+  func open(
+    between one: Party, and other: Party, payer: Payer?
+  ) throws(RelayRefusal) -> ForwardedSession {
     guard sessions.count < limits.sessionsMax else { throw .full }
     guard one.path != other.path else { throw .samePath }
     for party in [one, other] {
       guard (accounts[party.identity]?.sessions ?? 0) < limits.sessionsPerIdentityMax else {
         throw .identityLimit
       }
-      guard addresses[party.address, default: 0] < limits.sessionsPerAddressMax else {
+      guard (addresses[party.address]?.sessions ?? 0) < limits.sessionsPerAddressMax else {
         throw .addressLimit
       }
     }
     var number: UInt32
     repeat { number = UInt32.random(in: .min ... .max) } while sessions[number] != nil
     let session = ForwardedSession(
-      number: number, legs: [leg(one), leg(other)],
+      number: number, legs: [leg(one), leg(other)], payer: payer.map(account),
       budget: ByteBudget(
         bytesPerSecond: limits.bytesPerSecondOfSession, burst: limits.burst, now: loop.now),
       now: loop.now)
@@ -97,9 +108,13 @@ final class Forwarder {
     guard let session = sessions.removeValue(forKey: number) else { return }
     for leg in session.legs {
       leg.account.sessions -= 1
-      if leg.account.sessions == 0 { accounts[leg.account.identity] = nil }
-      let rest = addresses[leg.address, default: 1] - 1
-      addresses[leg.address] = rest == 0 ? nil : rest
+      if leg.account.sessions == 0 { accounts[leg.identity] = nil }
+      leg.neighbours.sessions -= 1
+      if leg.neighbours.sessions == 0 { addresses[leg.address] = nil }
+    }
+    if let payer = session.payer {
+      payer.account.sessions -= 1
+      if payer.account.sessions == 0 { payers[payer.token] = nil }
     }
     if let queue = session.queue {
       queuedCount -= queue.usedCount
@@ -117,20 +132,52 @@ final class Forwarder {
   }
 
   private func leg(_ party: Party) -> ForwardedSession.Leg {
-    let account =
-      accounts[party.identity]
-      ?? ForwardingAccount(
-        identity: party.identity,
-        budget: ByteBudget(
-          bytesPerSecond: limits.bytesPerSecondOfIdentity, burst: limits.burst, now: loop.now))
+    let account = accounts[party.identity] ?? newAccount(limits.ofIdentity)
     account.sessions += 1
     accounts[party.identity] = account
-    addresses[party.address, default: 0] += 1
+    let neighbours = addresses[party.address] ?? newAccount(limits.ofAddress)
+    neighbours.sessions += 1
+    addresses[party.address] = neighbours
     return ForwardedSession.Leg(
-      account: account, address: party.address, key: SecretBytes(Crypto.random(32)),
-      path: party.path,
+      party: party, account: account, neighbours: neighbours,
+      key: SecretBytes(Crypto.random(32)),
       // Room to grow by.
       generation: UInt32.random(in: 1 ... .max / 2), now: loop.now)
+  }
+
+  private func account(of payer: Payer) -> ForwardedSession.Payer {
+    let rates = ForwardingLimits.Rates(
+      bytesPerSecond: payer.bytesPerSecond, bindsPerSecond: limits.bindsPerSecondOfIdentity)
+    let account = payers[payer.token] ?? newAccount(rates)
+    account.sessions += 1
+    payers[payer.token] = account
+    return ForwardedSession.Payer(token: payer.token, account: account)
+  }
+
+  private func newAccount(_ rates: ForwardingLimits.Rates) -> ForwardingAccount {
+    ForwardingAccount(
+      bytesPerSecond: rates.bytesPerSecond, bindsPerSecond: rates.bindsPerSecond,
+      burst: limits.burst, now: loop.now)
+  }
+
+  /// Takes other limits. Sessions beyond a lower number stay; rates hold for all from now on.
+  func apply(_ limits: ForwardingLimits) {
+    self.limits = limits
+    let now = loop.now
+    total = ByteBudget(bytesPerSecond: limits.bytesPerSecond, burst: limits.burst, now: now)
+    for session in sessions.values {
+      session.budget = ByteBudget(
+        bytesPerSecond: limits.bytesPerSecondOfSession, burst: limits.burst, now: now)
+    }
+    for (all, rates) in [
+      (Array(accounts.values), limits.ofIdentity), (Array(addresses.values), limits.ofAddress),
+    ] {
+      for account in all {
+        account.apply(
+          bytesPerSecond: rates.bytesPerSecond, bindsPerSecond: rates.bindsPerSecond,
+          burst: limits.burst, now: now)
+      }
+    }
   }
 
   // MARK: Datagrams
@@ -160,12 +207,8 @@ final class Forwarder {
       return
     }
     session.legs[leg].lastHeard = now
-    guard session.budget.take(count, now: now) else {
-      return throttle(session, leg, to: limits.bytesPerSecondOfSession, now: now)
-    }
-    guard session.legs[leg].account.budget.take(count, now: now) else {
-      session.budget.restore(count)
-      return throttle(session, leg, to: limits.bytesPerSecondOfIdentity, now: now)
+    if let short = pay(count, for: leg, of: session, now: now) {
+      return throttle(session, leg, by: short, now: now)
     }
     let payload = UnsafeRawBufferPointer(rebasing: datagram.bytes[RelayHeader.byteCount...])
     if waiting.isEmpty, total.take(count, now: now) {
@@ -175,14 +218,37 @@ final class Forwarder {
     }
   }
 
+  /// Takes the bytes from every budget, or from none; the one that is short.
+  private func pay(
+    _ count: Int, for leg: Int, of session: ForwardedSession, now: Instant
+  ) -> ForwardingRate? {
+    let (account, neighbours) = (session.legs[leg].account, session.legs[leg].neighbours)
+    guard session.budget.take(count, now: now) else { return .session }
+    guard account.budget.take(count, now: now) else {
+      session.budget.restore(count)
+      return .identity
+    }
+    guard neighbours.budget.take(count, now: now) else {
+      session.budget.restore(count)
+      account.budget.restore(count)
+      return .address
+    }
+    guard let payer = session.payer, !payer.account.budget.take(count, now: now) else {
+      return nil
+    }
+    session.budget.restore(count)
+    account.budget.restore(count)
+    neighbours.budget.restore(count)
+    return .token
+  }
+
   private func send(
     _ payload: UnsafeRawBufferPointer, to leg: Int, of session: ForwardedSession, ecn: ECN
   ) {
     let path = session.legs[leg].path
     if !run.accepts(payload.count, to: path, ecn: ecn) { flush() }
     run.append(session.nextHeader(to: leg), payload, to: path, ecn: ecn)
-    totals.datagrams += 1
-    totals.bytes += UInt64(payload.count)
+    totals.count(payload.count, over: session.legs[leg].kind)
     guard !isQueued else { return }
     isQueued = true
     loop.flushAtEndOfTick(self)
@@ -194,12 +260,20 @@ final class Forwarder {
   }
 
   private func throttle(
-    _ session: ForwardedSession, _ leg: Int, to rate: Int, now: Instant
+    _ session: ForwardedSession, _ leg: Int, by short: ForwardingRate, now: Instant
   ) {
     totals.datagramsThrottled += 1
+    totals.throttled[short.rawValue] += 1
     let last = session.legs[leg].lastThrottled
     guard last.map({ now - $0 >= Self.throttledInterval }) ?? true else { return }
     session.legs[leg].lastThrottled = now
+    let rate =
+      switch short {
+      case .session: limits.bytesPerSecondOfSession
+      case .identity: limits.bytesPerSecondOfIdentity
+      case .address: limits.bytesPerSecondOfAddress
+      case .token: session.payer?.account.budget.bytesPerSecond ?? 0
+      }
     owner?.forwarder(self, throttled: .init(session: session.number, leg: leg), to: rate)
   }
 
@@ -274,9 +348,15 @@ final class Forwarder {
       if session.legs[leg].path == path { reply(.bound, to: header, of: session, leg, path) }
       return
     }
-    guard header.generation > session.legs[leg].generation, session.legs[1 - leg].path != path,
-      session.legs[leg].binds.take(now: now)
+    guard header.generation > session.legs[leg].generation, session.legs[1 - leg].path != path
     else { return }
+    guard session.legs[leg].binds.take(now: now),
+      session.legs[leg].account.binds.take(now: now),
+      session.legs[leg].neighbours.binds.take(now: now)
+    else {
+      totals.bindingsThrottled += 1
+      return
+    }
     switch header.kind {
     case .bind:
       let cookie = cookies.make(
@@ -335,27 +415,4 @@ extension Forwarder: TickMember {
     isQueued = false
     flush()
   }
-}
-
-/// Sums of a forwarder since it began.
-public struct ForwardingTotals: Sendable {
-  /// Sessions in all, and those that are open.
-  public var sessions = 0
-  /// Sessions that are open.
-  public var sessionsOpen = 0
-  /// Datagrams that were forwarded.
-  public var datagrams: UInt64 = 0
-  /// Bytes of them, without our header.
-  public var bytes: UInt64 = 0
-  /// Legs that moved to another address.
-  public var bindings = 0
-  /// Datagrams of no session, or from no leg of it.
-  public var datagramsUnknown: UInt64 = 0
-  /// Lost because a session or an identity sent more than it may.
-  public var datagramsThrottled: UInt64 = 0
-  /// Lost because the relay had more to send than it may.
-  public var datagramsCrowdedOut: UInt64 = 0
-
-  /// All zero.
-  public init() {}
 }

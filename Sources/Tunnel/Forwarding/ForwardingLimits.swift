@@ -1,5 +1,5 @@
 /// What a relay forwards for whom; each bound has its reason here. On by default.
-public struct ForwardingLimits: Sendable {
+public struct ForwardingLimits: Equatable, Sendable {
   /// Sessions at once: under a kilobyte each, until the total rate binds.
   public var sessionsMax = 10_000
   /// Sessions of one identity: a share with many visitors.
@@ -10,6 +10,13 @@ public struct ForwardingLimits: Sendable {
   public var bytesPerSecondOfSession = 25_000_000
   /// What one identity sends in all its sessions.
   public var bytesPerSecondOfIdentity = 50_000_000
+  /// What the nodes behind one address send: 800 Mbit/s, an office behind one gateway.
+  public var bytesPerSecondOfAddress = 100_000_000
+  /// Messages that move the legs of one identity, in a second: each costs some microseconds, and a
+  /// share with many visitors moves all of its legs at once. Five times as many in a burst.
+  public var bindsPerSecondOfIdentity = 200
+  /// The same for the nodes behind one address.
+  public var bindsPerSecondOfAddress = 1_000
   /// What the relay sends in all: 1 Gbit/s, what the usual public machine has. Sessions share it
   /// fairly.
   public var bytesPerSecond = 125_000_000
@@ -23,4 +30,19 @@ public struct ForwardingLimits: Sendable {
 
   /// The defaults.
   public init() {}
+
+  /// What an account may do.
+  struct Rates {
+    let bytesPerSecond: Int
+    let bindsPerSecond: Int
+  }
+
+  var ofIdentity: Rates {
+    Rates(
+      bytesPerSecond: bytesPerSecondOfIdentity, bindsPerSecond: bindsPerSecondOfIdentity)
+  }
+
+  var ofAddress: Rates {
+    Rates(bytesPerSecond: bytesPerSecondOfAddress, bindsPerSecond: bindsPerSecondOfAddress)
+  }
 }

@@ -10,7 +10,8 @@ extension RelayCore {
     else { return }
     let nodes = [introduction.dialler, introduction.sharer]
     do throws(RelayRefusal) {
-      let session = try forwarder.open(between: dialler, and: sharer)
+      let session = try forwarder.open(
+        between: dialler, and: sharer, payer: payer(of: introduction.sharer))
       introductions[number]?.session = session.number
       forwarded[session.number] = number
       for (node, leg) in zip(nodes, session.legs) {
@@ -19,6 +20,7 @@ extension RelayCore {
         node.send(.forwarding(.leg(introduction: number, grant)))
       }
     } catch {
+      totals.refusals[.forwarding(error), default: 0] += 1
       for node in nodes {
         node.send(.forwarding(.refused(introduction: number, reason: error.rawValue)))
       }
@@ -30,6 +32,14 @@ extension RelayCore {
     guard let session = introduction.session else { return }
     forwarded[session] = nil
     forwarder.close(session)
+  }
+
+  /// Who is registered pays for its visitors too.
+  private func payer(of sharer: RelayPeer) -> Forwarder.Payer? {
+    guard case .token(let token)? = sharer.admission?.holder,
+      let rate = sharer.admission?.scope.bytesPerSecond
+    else { return nil }
+    return Forwarder.Payer(token: token, bytesPerSecond: rate)
   }
 
   private func party(_ peer: RelayPeer) -> Forwarder.Party? {

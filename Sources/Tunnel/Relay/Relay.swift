@@ -18,6 +18,9 @@ public actor Relay {
   private let listener: TCPListener
   private let stun: STUNService
   private let core: RelayCore
+  private let began: Instant
+  private var admin: AdminListener?
+  private var lag: LoopLag?
 
   /// The loop: everything of the relay happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -30,13 +33,18 @@ public actor Relay {
     public var identity: Identity
     /// The UDP and TCP address to listen on.
     public var listenAddress: SocketAddress
+    /// Who may register.
+    public var access: RelayAccess
     /// What is granted to whom.
     public var limits: RelayLimits
 
     /// All of it; nothing has a default that changes behaviour.
-    public init(identity: Identity, listenAddress: SocketAddress, limits: RelayLimits) {
+    public init(
+      identity: Identity, listenAddress: SocketAddress, access: RelayAccess, limits: RelayLimits
+    ) {
       self.identity = identity
       self.listenAddress = listenAddress
+      self.access = access
       self.limits = limits
     }
   }
@@ -46,7 +54,7 @@ public actor Relay {
 
   /// Listens and returns at once; `onEvent` is called on the loop.
   ///
-  /// - Throws: `.cannotBind`, `.configuration`.
+  /// - Throws: `.cannotBind`, `.configuration`, `.accessFile`.
   public static func open(
     _ configuration: Configuration, loop: EpollLoop,
     onEvent: @escaping @Sendable (RelayEvent) -> Void
@@ -55,10 +63,90 @@ public actor Relay {
   }
 
   /// Sums so far.
-  public var totals: RelayTotals { core.totals }
+  public var totals: RelayTotals { core.report }
+
+  /// Answers operators at an address: `/metrics`, `/healthz`, `/readyz`. Nil closes it.
+  ///
+  /// - Throws: `.cannotBind`; the former address is served as before then.
+  public func serveAdmin(at address: SocketAddress?) throws(TunnelError) {
+    replaceAdmin(with: try openAdmin(at: address))
+  }
+
+  /// Where operators are answered.
+  public var adminAddress: SocketAddress? { admin?.localAddress }
+
+  /// Takes other settings, all or, where it throws, none.
+  ///
+  /// - Throws: `.accessFile`, `.cannotBind`.
+  public func apply(
+    access: RelayAccess, limits: RelayLimits, admin: AdminChange
+  ) throws(TunnelError) {
+    var fresh: AdminListener?
+    if case .to(let address) = admin { fresh = try openAdmin(at: address) }
+    do throws(AccessProblem) {
+      try core.apply(access)
+    } catch {
+      fresh?.close()
+      throw .accessFile(error)
+    }
+    core.apply(limits)
+    if case .to = admin { replaceAdmin(with: fresh) }
+  }
+
+  /// What becomes of the admin address.
+  public enum AdminChange: Sendable {
+    case none
+    /// Nil closes it.
+    case to(SocketAddress?)
+  }
+
+  private func openAdmin(at address: SocketAddress?) throws(TunnelError) -> AdminListener? {
+    guard let address else { return nil }
+    do throws(RuntimeError) {
+      return try AdminListener(loop: loop, address: address) { [weak self] path in
+        self?.assumeIsolated { $0.answer(path) }
+          ?? AdminResponse(.unavailable, body: "stopped\n")
+      }
+    } catch {
+      throw .cannotBind(address, error)
+    }
+  }
+
+  private func replaceAdmin(with listener: AdminListener?) {
+    admin?.close()
+    admin = listener
+    lag?.stop()
+    lag = listener == nil ? nil : LoopLag(loop: loop)
+  }
+
+  private func answer(_ path: String) -> AdminResponse {
+    let totals = core.report
+    switch path {
+    case "/metrics":
+      let metrics = RelayMetrics(
+        totals: totals, process: .read(), lag: lag?.longest ?? .zero, uptime: loop.now - began)
+      return AdminResponse(.ok, body: metrics.text)
+    case "/healthz": return AdminResponse(.ok, body: "ok\n")
+    case "/readyz":
+      return totals.isDraining
+        ? AdminResponse(.unavailable, body: "draining\n") : AdminResponse(.ok, body: "ready\n")
+    default:
+      return AdminResponse(
+        .notFound, body: "there are /metrics, /healthz and /readyz here\n")
+    }
+  }
+
+  /// Tells every node that the relay is about to stop, takes nobody new, and waits until no session
+  /// crosses it any more, or `grace` is over. Call `close` next.
+  public func drain(within grace: Duration) async {
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      core.drain(within: grace) { continuation.resume() }
+    }
+  }
 
   /// Ends every connection; nodes are told, and paths that stand between them are not touched.
   public func close() {
+    replaceAdmin(with: nil)
     listener.close()
     core.close()
     stun.close()
@@ -74,6 +162,7 @@ public actor Relay {
     self.listener = listener
     self.stun = stun
     self.core = core
+    began = loop.now
     stunPorts = stun.ports
   }
 
@@ -116,6 +205,7 @@ public actor Relay {
       endpoint.add(socket)
       let registry = PathRegistry(endpoint: endpoint)
       let carriers = try Endpoint.carriers(endpoint: endpoint, registry: registry, loop: loop)
+      let gate = try Self.gate(configuration.access)
       // SAFETY: everything in them, this actor and the relay live on `loop`.
       nonisolated(unsafe) let listener = try Endpoint.listen(
         socket, loop: loop, carriers: carriers)
@@ -131,12 +221,23 @@ public actor Relay {
       registry.onOther = { [weak stun] datagram, now in stun?.receive(datagram, now: now) }
       nonisolated(unsafe) let core = RelayCore(
         endpoint: endpoint, registry: registry, carriers: carriers, loop: loop,
-        limits: configuration.limits, stunPorts: stun.ports,
-        wallClock: { UInt64(max(0, time(nil))) }, onEvent: onEvent)
+        limits: configuration.limits, gate: gate, stunPorts: stun.ports,
+        time: Self.systemTime(), onEvent: onEvent)
       return Relay(
         loop: loop, identity: configuration.identity.publicKey,
         localAddress: socket.localAddress, listener: listener, stun: stun, core: core)
     }
+
+    private static func gate(_ access: RelayAccess) throws(TunnelError) -> RelayGate {
+      do throws(AccessProblem) {
+        return try RelayGate(access: access, wallClock: systemTime)
+      } catch {
+        throw .accessFile(error)
+      }
+    }
+
+    /// Seconds since 1970.
+    private static func systemTime() -> UInt64 { UInt64(max(0, time(nil))) }
 
     private func bind(_ address: SocketAddress) throws(TunnelError) -> UDPSocket {
       do throws(RuntimeError) {

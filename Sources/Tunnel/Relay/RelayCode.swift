@@ -14,4 +14,17 @@ enum RelayCode {
   static let tooMuch: UInt64 = 0x07
   /// Another address of the rendezvous answered first.
   static let superfluous: UInt64 = 0x08
+  /// The node may not register without a token, and showed none.
+  static let tokenNeeded: UInt64 = 0x20
+  static let tokenWrong: UInt64 = 0x21
+  static let tokenExpired: UInt64 = 0x22
+  static let tokenRevoked: UInt64 = 0x23
+  /// Not on the list of those who may register.
+  static let identityNotAllowed: UInt64 = 0x24
+  /// Who may register cannot be looked up now.
+  static let undecidable: UInt64 = 0x25
+  /// The token does not allow what was asked.
+  static let notInScope: UInt64 = 0x26
+  /// The relay is about to stop and takes nobody new.
+  static let restarting: UInt64 = 0x27
 }

@@ -5,37 +5,50 @@ internal import QuicTransport
 ///
 /// It authenticates nodes by their identity and knows nothing of tickets: whether two nodes want to
 /// meet is for the registered one to decide, by a token that only holders of its ticket can make.
-/// Until it has agreed, the dialling node learns nothing about it, and it has sent nothing.
+/// Until it has agreed, the dialling node learns nothing about it, and it has sent nothing. Who may
+/// register is for `RelayGate`; whoever looks for a registered node is vouched for by it.
 ///
 ///     FIND -> KNOCK -> ADMIT -> PLAN to both at once; OFFER, AGAIN -> PLAN to both
 final class RelayCore {
-  private let endpoint: EndpointCore
+  let endpoint: EndpointCore
   private let registry: PathRegistry
   /// Takes carriers over byte streams; its connections are handed in by the owner of the listener.
   let carriers: CarrierListener
-  private let loop: any EventLoop
-  private let limits: RelayLimits
+  let loop: any EventLoop
+  var limits: RelayLimits
+  /// Who may register.
+  let gate: RelayGate
   /// Moves datagrams between nodes that were introduced.
   let forwarder: Forwarder
   /// The introduction of each session that is forwarded.
   var forwarded: [UInt32: UInt64] = [:]
   private let stunPorts: [UInt16]
-  /// Seconds since 1970.
-  private let wallClock: () -> UInt64
-  private let onEvent: (RelayEvent) -> Void
+  /// The system's clock in seconds since 1970 when the relay began, and when that was.
+  private let clock: (time: UInt64, at: Instant)
+  let onEvent: (RelayEvent) -> Void
   /// All connections, and those of them that greeted.
-  private var peers: [ObjectIdentifier: RelayPeer] = [:]
-  private var greeted: Set<ObjectIdentifier> = []
+  var peers: [ObjectIdentifier: RelayPeer] = [:]
+  var greeted: Set<ObjectIdentifier> = []
+  /// Those of them without a right: who has not looked for anybody yet, with the time of its
+  /// greeting, and who has.
+  var unproven: [ObjectIdentifier: Instant] = [:]
+  var guests: Set<ObjectIdentifier> = []
+  var watchTimer: LoopTimer?
+  /// Set once it is about to stop.
+  var restart: RelayAccessMessage.Restart?
+  var drainTimer: LoopTimer?
+  /// Called when nobody has to be waited for any more.
+  var drained: [() -> Void] = []
   /// The connections that want to be found under an identity, oldest first. Several processes may
   /// have one identity; the one whose ticket a token was made with agrees.
-  private var registered: [PublicKey: [RelayPeer]] = [:]
+  private(set) var registered: [PublicKey: [RelayPeer]] = [:]
   var introductions: [UInt64: Introduction] = [:]
   private var lastIntroduction: UInt64 = 0
   private var lastSerial: UInt64 = 0
   /// Who looks for an identity, registered or not.
   private var seekers: [PublicKey: Set<ObjectIdentifier>] = [:]
   private var sources: [UInt64: Source] = [:]
-  private(set) var totals = RelayTotals()
+  var totals = RelayTotals()
 
   /// What one address does.
   private struct Source {
@@ -45,31 +58,43 @@ final class RelayCore {
 
   /// - Parameters:
   ///   - stunPorts: UDP ports that answer STUN.
-  ///   - wallClock: seconds since 1970.
+  ///   - time: seconds since 1970, now.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
-    loop: any EventLoop, limits: RelayLimits, stunPorts: [UInt16],
-    wallClock: @escaping () -> UInt64, onEvent: @escaping (RelayEvent) -> Void
+    loop: any EventLoop, limits: RelayLimits, gate: RelayGate, stunPorts: [UInt16],
+    time: UInt64, onEvent: @escaping (RelayEvent) -> Void
   ) {
     self.endpoint = endpoint
     self.registry = registry
     self.carriers = carriers
     self.loop = loop
     self.limits = limits
+    self.gate = gate
     self.stunPorts = stunPorts
-    self.wallClock = wallClock
+    clock = (time, loop.now)
     self.onEvent = onEvent
     forwarder = Forwarder(endpoint: endpoint, loop: loop, limits: limits.forwarding)
     forwarder.owner = self
     registry.onRelayed = { [weak forwarder] in forwarder?.receive($0, now: $1) }
     endpoint.onIncoming = { [weak self] in self?.admit($0) }
+    gate.onProblem = { onEvent(.accessFileUnusable($0)) }
+  }
+
+  /// What tokens of FIND are dated with. It goes on from the start of the relay and takes no part in
+  /// corrections of the system's clock: all nodes must see the same one.
+  private var time: UInt64 {
+    clock.time + UInt64(max(0, (loop.now - clock.at).seconds))
   }
 
   /// Tells every node that the relay stops.
   func close() {
+    for timer in [watchTimer, drainTimer] {
+      if let timer { loop.cancel(timer) }
+    }
     endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
     carriers.close()
     forwarder.close()
+    endDrain()
   }
 
   private func admit(_ connection: ConnectionCore) {
@@ -83,9 +108,14 @@ final class RelayCore {
 
   /// One IPv4 address, or one IPv6 network: a host has a whole /64.
   func sourceKey(_ peer: RelayPeer) -> UInt64 {
-    let path = peer.connection.currentPath
-    let remote = carriers.remote(of: path) ?? path.remote
+    let remote = remote(of: peer)
     return remote.ipv4.map(UInt64.init) ?? remote.high
+  }
+
+  /// The address that a node's connection comes from, over UDP or TCP.
+  func remote(of peer: RelayPeer) -> SocketAddress {
+    let path = peer.connection.currentPath
+    return carriers.remote(of: path) ?? path.remote
   }
 
   /// The application protocol of relays (RFC 7301).
@@ -98,34 +128,48 @@ final class RelayCore {
 // MARK: - Nodes
 
 extension RelayCore: RelayPeerOwner {
-  func relayPeerGreeted(_ peer: RelayPeer) -> Bool {
-    guard let identity = peer.identity else { return false }
+  func relayPeerGreeted(_ peer: RelayPeer) -> RelayPeer.Rejection? {
+    if restart != nil { return reject(.draining) }
     let key = sourceKey(peer)
-    var source =
-      sources[key]
-      ?? Source(
-        finds: TokenBucket(rate: limits.findsPerSecond, burst: limits.findsBurst, now: loop.now))
-    guard greeted.count < limits.nodesMax, source.nodes < limits.nodesPerAddressMax else {
-      return false
+    var source = sources[key] ?? Source(finds: findBucket())
+    guard let identity = peer.identity, greeted.count < limits.nodesMax else {
+      return reject(.nodes)
     }
+    guard source.nodes < limits.nodesPerAddressMax else { return reject(.nodesOfAddress) }
     source.nodes += 1
     sources[key] = source
     peer.sourceKey = key
     greeted.insert(ObjectIdentifier(peer))
     carriers.admit(peer.connection.currentPath)
     totals.nodes += 1
-    totals.nodesOpen = greeted.count
+    peer.admission = gate.standing(of: identity)
+    if peer.admission == nil { unproven[ObjectIdentifier(peer)] = loop.now }
+    watch()
     peer.welcome(
       RelayMessage.Welcome(
-        version: RelayPeer.version, capabilities: RelayMessage.forwards, time: wallClock(),
+        version: RelayPeer.version, capabilities: RelayMessage.forwards, time: time,
         lease: Self.leaseSeconds, observed: peer.observed, stunPorts: stunPorts))
     onEvent(.nodeConnected(identity, peer.observed ?? peer.path.remote))
-    return true
+    return nil
+  }
+
+  private func reject(_ refusal: RelayTotals.Refusal) -> RelayPeer.Rejection {
+    totals.refusals[refusal, default: 0] += 1
+    return refusal == .draining
+      ? RelayPeer.Rejection(
+        code: RelayDenial.restarting.code, reason: RelayDenial.restarting.reason)
+      : RelayPeer.Rejection(code: RelayCode.full, reason: RelayPeer.fullReason)
+  }
+
+  private func findBucket() -> TokenBucket {
+    TokenBucket(
+      rate: Double(limits.findsPerSecond),
+      burst: Double(RelayLimits.burstFactor * limits.findsPerSecond), now: loop.now)
   }
 
   func relayPeer(_ peer: RelayPeer, said message: RelayMessage) {
     // What a replaced connection still says is of no effect.
-    guard greeted.contains(ObjectIdentifier(peer)) else { return }
+    guard greeted.contains(ObjectIdentifier(peer)), peer.dismissal == nil else { return }
     switch message {
     case .offer(let offer): take(offer, of: peer)
     case .register: register(peer)
@@ -134,10 +178,15 @@ extension RelayCore: RelayPeerOwner {
     case .again(let introduction):
       if peer.introductions.contains(introduction) { plan(introduction, isWanted: true) }
     case .done(let introduction): end(introduction, by: peer)
+    case .access(.token(let secret)): take(secret: secret, of: peer)
     case .unknown: break
-    case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled, .forwarding:
+    case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled, .forwarding, .access:
       peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     }
+  }
+
+  func relayPeerFloods(_ peer: RelayPeer) {
+    totals.refusals[.flood, default: 0] += 1
   }
 
   func relayPeerEnded(_ peer: RelayPeer) {
@@ -146,11 +195,17 @@ extension RelayCore: RelayPeerOwner {
   }
 
   /// Takes back all that a node has said.
-  private func forget(_ peer: RelayPeer) {
+  func forget(_ peer: RelayPeer) {
     guard greeted.remove(ObjectIdentifier(peer)) != nil, let identity = peer.identity else {
       return
     }
-    totals.nodesOpen = greeted.count
+    unproven[ObjectIdentifier(peer)] = nil
+    guests.remove(ObjectIdentifier(peer))
+    if let dismissal = peer.dismissal {
+      loop.cancel(dismissal)
+      peer.dismissal = nil
+      gate.waitEnded()
+    }
     if let key = peer.sourceKey, var source = sources[key] {
       source.nodes -= 1
       // An empty source is kept while its bucket refills, else reconnecting would refill it.
@@ -185,7 +240,7 @@ extension RelayCore {
   }
 
   private func register(_ peer: RelayPeer) {
-    guard let identity = peer.identity, !peer.isRegistered else { return }
+    guard let identity = peer.identity, !peer.isRegistered, mayRegister(peer) else { return }
     peer.isRegistered = true
     registered[identity, default: []].append(peer)
     // The newest wins, and the oldest is told, so that they do not take turns.
@@ -203,15 +258,23 @@ extension RelayCore {
 
   private func take(_ find: RelayMessage.Find, of peer: RelayPeer) {
     let isKnown = peer.finds[find.peer] != nil
-    guard takeFindToken(of: peer), isKnown || peer.finds.count < limits.findsPerNodeMax else {
-      return peer.send(.throttled(peer: find.peer, retryAfter: Self.throttleDelay))
-    }
+    guard takeFindToken(of: peer), isKnown || peer.finds.count < limits.findsPerNodeMax,
+      mayFind(peer)
+    else { return throttle(peer, looking: find.peer, .finds) }
     peer.finds[find.peer] = find.token
     seekers[find.peer, default: []].insert(ObjectIdentifier(peer))
     guard let sharers = registered[find.peer] else {
       return peer.send(.absent(peer: find.peer))
     }
     for sharer in sharers where sharer !== peer { introduce(peer, to: sharer, token: find.token) }
+  }
+
+  /// The node may ask again later, and its user is told.
+  private func throttle(
+    _ peer: RelayPeer, looking wanted: PublicKey, _ throttle: RelayTotals.Throttle
+  ) {
+    totals.throttles[throttle, default: 0] += 1
+    peer.send(.throttled(peer: wanted, retryAfter: Self.throttleDelay))
   }
 
   private func takeFindToken(of peer: RelayPeer) -> Bool {
@@ -229,7 +292,10 @@ extension RelayCore {
       guard introductions[former]?.isAdmitted == false else { return }
       return sharer.send(.knock(.init(introduction: former, peer: identity, token: token)))
     }
-    guard sharer.introductions.count < limits.introductionsPerNodeMax else { return }
+    guard sharer.introductions.count < limits.introductionsPerNodeMax else {
+      guard let wanted = sharer.identity else { return }
+      return throttle(dialler, looking: wanted, .introductions)
+    }
     lastIntroduction += 1
     let number = lastIntroduction
     introductions[number] = Introduction(

@@ -4,17 +4,56 @@ public import QuicTransport
 public enum RelayEvent: Sendable {
   /// A node greeted; where it is seen.
   case nodeConnected(PublicKey, SocketAddress)
+  /// A node showed a token that is good; its name.
+  case nodeAdmitted(PublicKey, RelayTokenID)
   case nodeGone(PublicKey)
+  /// A node has no right to what it asked for, or no longer; told of a source now and then only.
+  case nodeDismissed(PublicKey, SocketAddress, RelayDenial)
+  /// A file that says who may use the relay cannot be used.
+  case accessFileUnusable(AccessProblem)
 }
 
 /// The sums of a relay since it began.
 public struct RelayTotals: Sendable {
   /// Nodes that are connected now.
-  public var nodesOpen = 0
+  public internal(set) var nodesOpen = 0
+  /// Nodes that can be found now.
+  public internal(set) var nodesRegistered = 0
   /// Nodes in all; one that comes back counts again.
-  public var nodes = 0
+  public internal(set) var nodes = 0
   /// Pairs that were introduced with the consent of the registered side.
-  public var introductions = 0
+  public internal(set) var introductions = 0
+  /// Introductions that are open now, asked for or agreed to.
+  public internal(set) var introductionsOpen = 0
+  /// Nodes and requests that were turned away.
+  public internal(set) var refusals: [Refusal: UInt64] = [:]
+  /// Requests that came too fast or were too many, and may come again.
+  public internal(set) var throttles: [Throttle: UInt64] = [:]
+  /// Of the datagrams that nodes send each other.
+  public internal(set) var forwarding = ForwardingTotals()
+  /// Whether the relay is about to stop.
+  public internal(set) var isDraining = false
+
+  /// Why somebody was turned away.
+  public enum Refusal: Hashable, Sendable {
+    /// As many nodes as the relay takes.
+    case nodes
+    case nodesOfAddress
+    /// It neither showed a right nor looked for anybody.
+    case idle
+    /// More messages than any honest node sends.
+    case flood
+    case draining
+    case denied(RelayDenial)
+    /// No legs for two nodes.
+    case forwarding(RelayRefusal)
+  }
+
+  /// What was throttled.
+  public enum Throttle: String, Sendable, CaseIterable {
+    case finds
+    case introductions
+  }
 
   /// All zero.
   public init() {}

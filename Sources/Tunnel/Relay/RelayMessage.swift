@@ -5,7 +5,7 @@ internal import QuicTransport
 /// first bidirectional stream of the node. docs/protocol.md has the bytes and test vectors.
 ///
 /// Unknown types are skipped, and bytes behind the known fields ignored. Types 16 to 31 are for
-/// relayed datagrams.
+/// relayed datagrams, 36 to 43 for who may do what.
 enum RelayMessage: WireMessage {
   /// The node's first message.
   case hello(Hello)
@@ -35,6 +35,8 @@ enum RelayMessage: WireMessage {
   case throttled(peer: PublicKey, retryAfter: Duration)
   /// About datagrams that the relay moves.
   case forwarding(ForwardingMessage)
+  /// About who may do what.
+  case access(RelayAccessMessage)
   /// A message of a later version.
   case unknown(type: UInt64)
 
@@ -134,6 +136,9 @@ enum RelayMessage: WireMessage {
     case .forwarding(let message):
       type = message.type
       message.write(to: &body)
+    case .access(let message):
+      type = message.type
+      message.write(to: &body)
     case .unknown(let unknown): type = unknown
     }
     var message = WireWriter()
@@ -199,6 +204,7 @@ enum RelayMessage: WireMessage {
       }
       message = .throttled(peer: peer, retryAfter: .milliseconds(Int64(delay)))
     case ForwardingMessage.types: message = ForwardingMessage.message(type: type, &reader)
+    case RelayAccessMessage.types: message = RelayAccessMessage.message(type: type, &reader)
     default: message = .unknown(type: type)
     }
     guard let message else { return nil }

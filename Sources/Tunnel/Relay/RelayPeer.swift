@@ -3,10 +3,12 @@ internal import QuicTransport
 
 /// Told what a node says. Called on the loop.
 protocol RelayPeerOwner: AnyObject {
-  /// The node has proved its identity and greeted; false refuses it, which closes the connection.
-  func relayPeerGreeted(_ peer: RelayPeer) -> Bool
+  /// The node has proved its identity and greeted; a rejection closes the connection.
+  func relayPeerGreeted(_ peer: RelayPeer) -> RelayPeer.Rejection?
   /// A message of a node that was let in.
   func relayPeer(_ peer: RelayPeer, said message: RelayMessage)
+  /// It said more than any honest node does, and is cut off.
+  func relayPeerFloods(_ peer: RelayPeer)
   /// The connection is gone; the last call.
   func relayPeerEnded(_ peer: RelayPeer)
 }
@@ -29,6 +31,12 @@ final class RelayPeer {
   /// Introductions that it takes part in; bounded by the owner.
   var introductions: Set<UInt64> = []
 
+  /// What it may do besides looking for others.
+  var admission: RelayGate.Admission?
+  /// It has shown a token, good or bad.
+  var hasShownToken = false
+  /// Armed while it waits to be sent away; nothing that it says is heard then.
+  var dismissal: LoopTimer?
   /// Under which the owner counts it; nil while it is not let in.
   var sourceKey: UInt64?
   /// Its age among the peers of its owner.
@@ -41,6 +49,12 @@ final class RelayPeer {
   private var paths: PathManager?
   private var greetingTimer: LoopTimer?
   private var messages: TokenBucket
+
+  /// Why a node is not let in.
+  struct Rejection {
+    let code: UInt64
+    let reason: String
+  }
 
   enum State {
     case connecting
@@ -59,7 +73,8 @@ final class RelayPeer {
     self.registry = registry
     self.loop = loop
     messages = TokenBucket(
-      rate: limits.messagesPerSecond, burst: limits.messagesBurst, now: loop.now)
+      rate: Double(limits.messagesPerSecond),
+      burst: Double(RelayLimits.burstFactor * limits.messagesPerSecond), now: loop.now)
     connection.delegate = self
     let timer = LoopTimer { [weak self] _ in
       self?.close(code: RelayCode.helloTimeout, reason: "no greeting")
@@ -103,6 +118,7 @@ final class RelayPeer {
       return close(code: RelayCode.protocolViolation, reason: "not qtun-relay/1")
     }
     guard messages.take(now: loop.now) else {
+      owner?.relayPeerFloods(self)
       return close(code: RelayCode.tooMuch, reason: "too many messages")
     }
     owner?.relayPeer(self, said: message)
@@ -123,8 +139,11 @@ final class RelayPeer {
   }
 
   private func open() {
-    guard let keys = PathKeys(of: connection), owner?.relayPeerGreeted(self) == true else {
-      return close(code: RelayCode.full, reason: "this relay is full")
+    guard let keys = PathKeys(of: connection), let owner else {
+      return close(code: RelayCode.full, reason: Self.fullReason)
+    }
+    if let rejection = owner.relayPeerGreeted(self) {
+      return close(code: rejection.code, reason: rejection.reason)
     }
     if let greetingTimer { loop.cancel(greetingTimer) }
     greetingTimer = nil
@@ -138,6 +157,7 @@ final class RelayPeer {
   }
 
   static let version: UInt64 = 1
+  static let fullReason = "this relay is full"
   private static let greetingTimeout = Duration.seconds(5)
 }
 

@@ -116,8 +116,8 @@ final class LinkMeeting {
       news.isIntroduced = true
       news.refusal = refusal
       hurryIfFinal()
-    case .rendezvousReady, .rendezvousLost, .replaced, .punched, .relayThrottles, .portMapped,
-      .portLost, .fewSockets:
+    case .rendezvousReady, .rendezvousLost, .relayAdmits, .relayDenies, .relayRestarts,
+      .searchThrottled, .replaced, .punched, .relayThrottles, .portMapped, .portLost, .fewSockets:
       break
     }
   }

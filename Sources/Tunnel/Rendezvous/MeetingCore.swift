@@ -319,8 +319,9 @@ extension MeetingCore: RendezvousClientOwner {
       onEvent(.peerAbsent(peer))
       useless.insert(ObjectIdentifier(client))
       lookForPeer()
-    case .throttled: break
+    case .throttled(_, let delay): onEvent(.searchThrottled(client.rendezvous, retryIn: delay))
     case .forwarding(let message): take(message, from: client)
+    case .access(let message): report(message, from: client)
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .unknown: break
     }
   }
@@ -346,8 +347,27 @@ extension MeetingCore: RendezvousClientOwner {
     lookForPeer()
     if case .application(RelayCode.replaced, true, _)? = reason {
       onEvent(.replaced(client.rendezvous))
+    } else if case .application(let code, true, _)? = reason, let denial = RelayDenial(code: code) {
+      onEvent(.relayDenies(client.rendezvous, denial, retryIn: delay))
     } else {
       onEvent(.rendezvousLost(client.rendezvous, reason: reason, retryIn: delay))
+    }
+  }
+
+  /// What the relay lets us do.
+  private func report(_ message: RelayAccessMessage, from client: RendezvousClient) {
+    switch message {
+    case .rights(let rights):
+      onEvent(
+        .relayAdmits(
+          client.rendezvous, until: rights.expiry, bytesPerSecond: rights.bytesPerSecond))
+    case .denied(_, let reason):
+      onEvent(
+        .relayDenies(client.rendezvous, RelayDenial(rawValue: reason) ?? .other, retryIn: nil))
+    case .restarting(let restart):
+      onEvent(
+        .relayRestarts(client.rendezvous, stopsIn: .milliseconds(Int64(restart.stopsIn))))
+    case .token: break
     }
   }
 

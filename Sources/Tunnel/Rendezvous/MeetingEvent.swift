@@ -7,6 +7,15 @@ public enum MeetingEvent: Sendable {
   case rendezvousReady(RendezvousAddress, observed: SocketAddress?)
   /// A rendezvous is gone or does not answer; it is tried again.
   case rendezvousLost(RendezvousAddress, reason: QuicError?, retryIn: Duration)
+  /// A rendezvous takes our token: until when (seconds since 1970, 0 for ever), and how fast it
+  /// relays for all who use the token (0 where it has no bound of its own).
+  case relayAdmits(RendezvousAddress, until: UInt64, bytesPerSecond: UInt64)
+  /// A rendezvous does not serve us, or not all of what we ask for; when it is asked again.
+  case relayDenies(RendezvousAddress, RelayDenial, retryIn: Duration?)
+  /// A rendezvous is about to stop, and is likely to come back; direct sessions go on.
+  case relayRestarts(RendezvousAddress, stopsIn: Duration)
+  /// We look for peers more often than a rendezvous lets us; when it is asked again.
+  case searchThrottled(RendezvousAddress, retryIn: Duration)
   /// Another process with our identity pushed us out.
   case replaced(RendezvousAddress)
   /// Nobody with the ticket's identity is at the rendezvous; we wait for him.

@@ -32,6 +32,8 @@ final class RendezvousClient {
   var address: SocketAddress? { road.map { dialer.remote(of: $0) ?? $0.remote } }
   /// Of our HELLO; set before `start`.
   var capabilities: UInt64 = 0
+  /// Shown to the rendezvous once it has proved its key, if it is for that key; set before `start`.
+  var token: RelayToken?
 
   private let endpoint: EndpointCore
   private let registry: PathRegistry
@@ -48,7 +50,7 @@ final class RendezvousClient {
   private var control: MessageChannel<RelayMessage>?
   private var paths: PathManager?
   private var timer: LoopTimer?
-  private var failures = 0
+  private var plan = ReturnPlan()
   /// Until the timer fires.
   private var isResting = false
   private var isClosed = false
@@ -107,7 +109,7 @@ final class RendezvousClient {
       }
       return
     }
-    failures = 0
+    plan.networkChanged()
     if isResting { dial() }
   }
 
@@ -139,7 +141,10 @@ final class RendezvousClient {
 
   private func dialNext() {
     guard connection == nil, !isClosed else { return }
-    guard nextAttempt < attempts.count else { return restIfDone(because: nil) }
+    guard nextAttempt < attempts.count else {
+      restIfDone(because: nil)
+      return boundDial()
+    }
     let attempt = attempts[nextAttempt]
     nextAttempt += 1
     if attempt.kind == .udp {
@@ -185,13 +190,21 @@ final class RendezvousClient {
     guard connection == nil, dialled.isEmpty, pendingCarriers == 0, !isClosed,
       nextAttempt >= attempts.count
     else { return }
-    let base = Self.backoff[min(failures, Self.backoff.count - 1)]
-    failures += 1
-    // Nodes of a relay that restarts must not come back all at once.
-    let delay = base * (0.5 + jitter() / 2)
+    let delay = plan.delay(because: reason, jitter: jitter())
     isResting = true
     arm(after: delay) { $0.dial() }
     owner?.rendezvousLost(self, because: reason, retryIn: delay)
+  }
+
+  /// Gives up what was dialled when there is reason to dial anew.
+  private func boundDial() {
+    guard connection == nil, !dialled.isEmpty, let patience = plan.patience else { return }
+    arm(after: patience) { client in
+      guard client.connection == nil else { return }
+      for connection in client.dialled {
+        connection.close(code: RelayCode.superfluous, reason: "")
+      }
+    }
   }
 
   private func arm(after delay: Duration, _ action: @escaping (RendezvousClient) -> Void) {
@@ -219,6 +232,9 @@ final class RendezvousClient {
     }
     control = MessageChannel(stream: stream) { [weak self] in self?.received($0) }
     control?.send(.hello(.init(version: RelayPeer.version, capabilities: capabilities)))
+    if let token, token.isFor(rendezvous.key) {
+      control?.send(.access(.token(secret: token.secret.withBytes { Array($0) })))
+    }
     arm(after: Self.greetingTimeout) { client in
       client.connection?.close(code: RelayCode.helloTimeout, reason: "no greeting")
     }
@@ -228,6 +244,9 @@ final class RendezvousClient {
     switch message {
     case .welcome(let welcome) where !isOpen: open(welcome)
     case .unknown: break
+    case .access(.restarting(let restart)) where isOpen:
+      plan.note(restart)
+      owner?.rendezvous(self, said: .access(.restarting(restart)))
     case let message? where isOpen: owner?.rendezvous(self, said: message)
     default:
       connection?.close(code: RelayCode.protocolViolation, reason: "unexpected message")
@@ -238,7 +257,7 @@ final class RendezvousClient {
     guard let connection, let keys = PathKeys(of: connection) else { return }
     if let timer { loop.cancel(timer) }
     isOpen = true
-    failures = 0
+    plan.opened()
     clock = (welcome.time, loop.now)
     // The endpoint's own settings are for sessions, which may be idle for hours.
     let lease = Duration.seconds(Int64(min(max(welcome.lease, Self.leaseMin), Self.leaseMax)))
@@ -254,12 +273,6 @@ final class RendezvousClient {
     owner?.rendezvousOpened(self, welcome)
   }
 
-  /// A relay restarts within seconds, and sessions that have no other road wait for that; then all of
-  /// its nodes come.
-  private static let backoff: [Duration] = [
-    .milliseconds(500), .seconds(1), .seconds(2), .seconds(2), .seconds(4), .seconds(8),
-    .seconds(15), .seconds(30), .seconds(60),
-  ]
   private static let greetingTimeout = Duration.seconds(5)
   /// Seconds; what a relay may ask of us, between a packet a second and one in 20 minutes.
   private static let leaseMin: UInt64 = 3

@@ -9,6 +9,8 @@ struct CommandLineParser {
   var complaints: [Complaint] = []
   private(set) var options: [(spec: OptionSpec, value: String?)] = []
   private(set) var words: [Tokenizer.Word] = []
+  /// The command line as it was given.
+  private(set) var arguments: [String] = []
 
   /// Reads a command line, without the program's name.
   static func parse(
@@ -30,6 +32,7 @@ struct CommandLineParser {
   }
 
   private mutating func parse(_ arguments: [String]) throws(UsageError) -> Invocation {
+    self.arguments = arguments
     let tokens = Tokenizer(arguments, specs: Grammar.allOptions)
     (options, words, complaints) = (tokens.options, tokens.words, tokens.complaints)
     let command = takeCommand()
@@ -79,10 +82,12 @@ extension CommandLineParser {
       return command
     }
     let written = words[index].text
-    if written == "ticket" {
-      let actions = Grammar.ticketCommands.map(\.name).joined(separator: ", ")
+    let actions = Grammar.commands.map(\.name).filter { $0.hasPrefix("\(written) ") }
+    if !actions.isEmpty {
       complaints.append(
-        Complaint(cause: "`qtun ticket` does nothing by itself", fix: "write one of \(actions)"))
+        Complaint(
+          cause: "`qtun \(written)` does nothing by itself",
+          fix: "write one of \(actions.joined(separator: ", "))"))
       return nil
     }
     let nearest = Spelling.nearest(to: written, among: Grammar.firstWords)
@@ -106,7 +111,7 @@ extension CommandLineParser {
     var seen: Set<String> = []
     for (spec, value) in options {
       let isFirst = seen.insert(spec.long).inserted
-      // Another command may have an option of that name for values of another kind.
+      // The command's own: another one may have an option of this name with other values.
       guard let spec = command.allOptions.first(where: { $0.long == spec.long }) else {
         if isFirst { complaints.append(misplaced(spec, in: command)) }
         continue
@@ -193,15 +198,9 @@ extension CommandLineParser {
     case "pipe": return bindPipe(command)
     case "to": return bindTo(command)
     case "ticket save": return bindTicketSave(command)
-    case "relay":
-      checkArguments(command.arguments, of: command)
-      guard let file = keyFile(Grammar.relayIdentity, named: "relay", variable: nil) else {
-        return nil
-      }
-      return .relay(
-        RelaySettings(
-          listen: value(of: Grammar.relayListen), name: value(of: Grammar.relayName),
-          identityFile: file))
+    case "relay": return bindRelay(command)
+    case let name where name.hasPrefix("service "): return bindService(command)
+    case let name where name.hasPrefix("token "): return bindToken(command)
     case "status":
       checkArguments(command.arguments, of: command)
       return .status
@@ -244,13 +243,14 @@ extension CommandLineParser {
     }
     let limits = ticketLimits()
     let meeting = meetingSettings()
+    let tokens = relayTokens(meeting)
     guard let session = sessionSettings() else { return nil }
     return .share(
       ShareSettings(
         services: services, listen: value(of: Grammar.listen),
         proxyProtocol: value(of: Grammar.proxyProtocol), allowed: values(of: Grammar.allow),
         listenRules: value(of: Grammar.allowListen),
-        limits: limits, meeting: meeting, session: session))
+        limits: limits, meeting: meeting, relayTokens: tokens, session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -408,6 +408,9 @@ extension CommandLineParser {
     }
     return settings
   }
+
+  /// The long names of the options that stand on the command line.
+  var givenOptions: Set<String> { Set(options.map(\.spec.long)) }
 
   func count(_ flag: Flag) -> Int {
     options.count { $0.spec.long == flag.spec.long }

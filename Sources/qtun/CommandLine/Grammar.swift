@@ -4,9 +4,8 @@ internal import Tunnel
 enum Grammar {
   /// Every command, in the order of the help page.
   static let commands =
-    [share, connect, to, pipe, relay, ping, netcheck, punch, status] + ticketCommands + [
-      keygen, version, help,
-    ]
+    [share, connect, to, pipe, relay, ping, netcheck, punch, status] + ticketCommands
+    + tokenCommands + serviceCommands + [keygen, version, help]
 
   /// The options that every command takes.
   static let globalOptions = [
@@ -184,7 +183,8 @@ extension Grammar {
     arguments: [service.spec],
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
-      uses.spec, rendezvous.spec, sharePath.spec, noAddresses.spec, noPortMapping.spec, stun.spec,
+      uses.spec, rendezvous.spec, tokenFile.spec, sharePath.spec, noAddresses.spec,
+      noPortMapping.spec, stun.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),

@@ -1,3 +1,5 @@
+internal import Tunnel
+
 /// The subjects beside the commands that have a help page.
 enum HelpTopic: String, CaseIterable, Sendable {
   /// All commands with their arguments.
@@ -10,6 +12,8 @@ enum HelpTopic: String, CaseIterable, Sendable {
   case exitCodes = "exit-codes"
   /// Which environment variables are read.
   case environment
+  /// What a relay grants to whom.
+  case limits
   /// What is protected and what is not.
   case security
 
@@ -21,6 +25,7 @@ enum HelpTopic: String, CaseIterable, Sendable {
     case .dynamic: "services whose destinations the other side chooses"
     case .exitCodes: "what the exit status says"
     case .environment: "the environment variables that are read"
+    case .limits: "what a relay grants to whom, and how to change it"
     case .security: "what is protected, and what you must protect"
     }
   }
@@ -42,6 +47,11 @@ enum HelpTopic: String, CaseIterable, Sendable {
       return paragraphs(Self.dynamicParagraphs)
     case .tickets:
       return paragraphs(Self.ticketParagraphs)
+    case .limits:
+      let rows = RelayLimit.allCases.map { limit in
+        (limit.rawValue, "\(limit.text(RelayLimits()[limit])): \(limit.summary)")
+      }
+      return paragraphs(Self.limitParagraphs) + "\n\n" + HelpPage.table(rows)
     case .security:
       return paragraphs(Self.securityParagraphs)
     }
@@ -57,6 +67,7 @@ enum HelpTopic: String, CaseIterable, Sendable {
 extension HelpTopic {
   private static let variables = [
     ("QTUN_TICKET", "the ticket, where `qtun connect`, `to` or `ping` is given none"),
+    ("QTUN_RELAY_TOKEN", "the relay's token, where `qtun share` has no --token-file"),
     ("QTUN_IDENTITY", "the key file, where --identity or --out is not given"),
     ("HTTPS_PROXY, https_proxy", "the HTTP proxy, where --proxy is not given"),
     ("NO_PROXY, no_proxy", "addresses and ranges that HTTPS_PROXY does not hold for"),
@@ -109,6 +120,15 @@ extension HelpTopic {
       + "relays UDP, too, under the same rules; datagrams to what they do not allow are dropped.",
     "Every program of this machine can use the proxy; --proxy-auth asks for a password. A web page "
       + "cannot: what it sends to the port by itself is answered with 400.",
+  ]
+
+  private static let limitParagraphs = [
+    "What a relay grants, and to whom. All limits are on; `qtun relay --limit NAME=N` sets one, "
+      + "rates with a unit such as 20mbit. Addresses are one IPv4 address or one IPv6 /64. A token's "
+      + "own rate (`qtun token add --rate`) comes on top of them.",
+    "Whoever is above a rate loses what is too much, and is told so, once a second at most; whoever "
+      + "asks too often is told when to ask again. What is above the rate of the whole relay waits, "
+      + "and sessions take turns, byte for byte.",
   ]
 
   private static let securityParagraphs = [

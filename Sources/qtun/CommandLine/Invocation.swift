@@ -25,6 +25,10 @@ struct Invocation: Equatable, Sendable {
     case savePeer(name: String, ticket: TicketSource, folder: String)
     /// Introduce others to each other.
     case relay(RelaySettings)
+    /// Install, remove or look at the service of a relay.
+    case service(ServiceSettings)
+    /// Make, list or revoke tokens of a relay.
+    case token(TokenSettings)
     /// Do netpunch's work.
     case punch(PunchSettings)
     /// Make, show, list or revoke tickets.
@@ -103,6 +107,8 @@ struct ShareSettings: Equatable, Sendable {
   var limits = TicketLimits()
   /// Who brings peers together.
   var meeting = MeetingSettings()
+  /// What is shown to them.
+  var relayTokens: [RelayTokenSource] = []
   /// The session's settings.
   let session: SessionSettings
 }

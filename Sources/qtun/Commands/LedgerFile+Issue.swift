@@ -1,3 +1,4 @@
+internal import Glibc
 internal import QuicTransport
 internal import Tunnel
 
@@ -57,13 +58,13 @@ extension Failure {
     case .exposed:
       self.init(
         .configuration, cause,
-        fix: problem.content == .tickets ? "chmod 600 \(path)" : "chmod go-w \(path)")
+        fix: problem.content.isWrittenByUs ? "chmod 600 \(path)" : "chmod go-w \(path)")
     case .malformed:
       self.init(
         .configuration, cause,
-        fix: problem.content == .tickets
-          ? "repair the line, or remove the file: then every ticket with limits is void"
-          : "write one identity a line, as `qtun keygen` prints it; comments begin with #")
+        fix: Self.repair(problem.content))
+    case .unwritable(let code) where code == ENOSPC || code == EDQUOT:
+      self.init(.configuration, cause, fix: "make room on the disk; nothing was changed")
     case .unreadable, .unwritable:
       self.init(
         .configuration, cause, fix: "check its owner and the permissions of the folders above it")
@@ -71,7 +72,19 @@ extension Failure {
       self.init(.configuration, cause, fix: "wait for the other `qtun`, or end it")
     case .full:
       self.init(
-        .configuration, cause, fix: "revoke tickets that nobody needs; they make room for others")
+        .configuration, cause,
+        fix: problem.content.isWrittenByUs
+          ? "revoke those that nobody needs; they make room for others" : "make it shorter")
+    }
+  }
+
+  private static func repair(_ content: AccessProblem.Content) -> String {
+    switch content {
+    case .tickets: "repair the line, or remove the file: then every ticket with limits is void"
+    case .tokens: "repair the line, or remove the file: then every token is void"
+    case .identities:
+      "write one identity a line, as `qtun keygen` prints it; comments begin with #"
+    case .settings: "write an option and its value in each line"
     }
   }
 
@@ -91,4 +104,9 @@ extension Failure {
     case .full: return "\(path) is as large as it may become"
     }
   }
+}
+
+extension AccessProblem.Content {
+  /// Whether it is a list that `qtun` keeps.
+  fileprivate var isWrittenByUs: Bool { self == .tickets || self == .tokens }
 }

@@ -4,50 +4,112 @@ internal import Tunnel
 
 /// `qtun relay`: introduces nodes to each other until it is told to stop.
 struct RelayCommand: Sendable {
+  /// As the command line has them, without the file of --config.
+  private let written: RelaySettings
   private let settings: RelaySettings
   private let configuration: Relay.Configuration
 
-  /// Reads the identity, before anything is started.
-  init(settings: RelaySettings, global: GlobalSettings, console: Console) throws(Failure) {
-    self.settings = settings
+  /// Reads the identity and the files, before anything is started.
+  init(settings written: RelaySettings, global: GlobalSettings, console: Console) throws(Failure) {
+    self.written = written
+    settings = try RelayConfigFile.settings(written)
     let identity = try SessionSettings(identityFile: settings.identityFile)
       .loadIdentity(console: console, global: global)
     let listen = try settings.listen?.localAddress() ?? .any.with(port: Relay.defaultPort)
     configuration = Relay.Configuration(
-      identity: identity, listenAddress: listen, limits: RelayLimits())
+      identity: identity, listenAddress: listen, access: try settings.access(),
+      limits: settings.limits)
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
     let relay: Relay
     do throws(TunnelError) {
       relay = try await Relay.open(configuration, loop: run.loop) { [weak run] event in
-        switch event {
-        case .nodeConnected(let node, let address):
-          run?.log.debug("node", .peer(node.description), .address(address.description))
-        case .nodeGone(let node): run?.log.debug("node gone", .peer(node.description))
-        }
+        run?.report(event)
       }
     } catch {
       throw Failure(error)
     }
+    try await openAdmin(of: relay, run)
     try announce(relay, run)
-    if case .signal(let signal) = await run.nextWakeup() {
-      run.log.info("stopping", .signal(signal))
+    var current = settings
+    waiting: while true {
+      guard case .signal(let signal) = await run.nextWakeup() else { continue }
+      switch signal {
+      case .hangup: current = await reload(current, relay, run)
+      case .interrupt, .terminate:
+        run.log.info("stopping", .signal(signal), .cause("nodes are told"))
+        break waiting
+      }
     }
+    await relay.drain(within: current.drain)
     let totals = await relay.totals
     await relay.close()
     try summarize(totals, run)
     return .ok
   }
 
+  // MARK: Reload
+
+  /// Takes what has changed in the file, all or nothing.
+  private func reload(
+    _ current: RelaySettings, _ relay: Relay, _ run: LoopRun
+  ) async -> RelaySettings {
+    guard written.config != nil else {
+      run.log.info(
+        "nothing to reload", .cause("there is no --config"),
+        .fix("tokens and lists are read again by themselves"))
+      return current
+    }
+    do throws(Failure) {
+      let next = try RelayConfigFile.settings(written)
+      let changes = try current.changes(to: next)
+      let access = try next.access()
+      let admin: Relay.AdminChange =
+        next.admin == current.admin ? .none : .to(try next.admin?.localAddress())
+      do throws(TunnelError) {
+        try await relay.apply(access: access, limits: next.limits, admin: admin)
+      } catch {
+        throw Failure(error)
+      }
+      for change in changes { run.log.info("changed", .change(change)) }
+      run.log.info("reloaded", .count(Int64(changes.count)))
+      return next
+    } catch {
+      run.log.warning(
+        "not reloaded, nothing is changed", .cause(error.cause), .fix(error.fix))
+      return current
+    }
+  }
+
+  private func openAdmin(of relay: Relay, _ run: LoopRun) async throws(Failure) {
+    guard let admin = try settings.admin?.localAddress() else { return }
+    do throws(TunnelError) {
+      try await relay.serveAdmin(at: admin)
+    } catch {
+      await relay.close()
+      throw Failure(error)
+    }
+    guard let address = await relay.adminAddress else { return }
+    if !address.isLoopback {
+      run.log.warning(
+        "the admin address is not on loopback", .address(address.description),
+        .cause("whoever reaches it reads the metrics"))
+    }
+    run.log.info("metrics", .address("http://\(address)/metrics"))
+  }
+
+  // MARK: Telling
+
   private func announce(_ relay: Relay, _ run: LoopRun) throws(Failure) {
     let name = RendezvousName(key: relay.identity, address: publicAddress(of: relay))
     run.log.info(
       "relaying", .address(relay.localAddress.description),
-      .identity(relay.identity.description))
+      .identity(relay.identity.description), .cause(settings.audience))
     if run.settings.logFormat == .text, !run.settings.isQuiet {
+      let token = settings.isOpen ? "" : " --token-file FILE"
       run.console.printLine(
-        "on the sharing machine run:\n\n  qtun share 3000 --rendezvous \(name)\n")
+        "on the sharing machine run:\n\n  qtun share 3000 --rendezvous \(name)\(token)\n")
     }
     guard run.settings.isJSON else { return try StandardOutput.writeLine(name.description) }
     var writer = JSONWriter()
@@ -72,17 +134,59 @@ struct RelayCommand: Sendable {
   }
 
   private func summarize(_ totals: RelayTotals, _ run: LoopRun) throws(Failure) {
+    let refused = totals.refusals.values.reduce(0, +)
     if run.settings.isJSON {
       var writer = JSONWriter()
       writer.object { result in
         result.member("event", "summary")
         result.member("nodes", Int64(totals.nodes))
         result.member("introductions", Int64(totals.introductions))
+        result.member("bytes_forwarded", totals.forwarding.bytes)
+        result.member("refused", refused)
       }
       try StandardOutput.writeLine(writer.text)
     }
     if !run.settings.isQuiet, run.settings.logFormat == .text {
-      run.console.printLine("\(totals.nodes) nodes, \(totals.introductions) introductions")
+      run.console.printLine(
+        "\(totals.nodes) nodes, \(totals.introductions) introductions, "
+          + "\(Format.bytes(totals.forwarding.bytes)) forwarded, \(refused) refused")
+    }
+  }
+}
+
+extension LoopRun {
+  /// What happens at a relay, in the log.
+  nonisolated func report(_ event: RelayEvent) {
+    switch event {
+    case .nodeConnected(let node, let address):
+      log.debug("node", .peer(node.description), .address(address.description))
+    case .nodeAdmitted(let node, let token):
+      log.debug("node with a token", .peer(node.description), .token(token.description))
+    case .nodeGone(let node): log.debug("node gone", .peer(node.description))
+    case .nodeDismissed(let node, let address, let denial):
+      log.warning(
+        "node refused", .peer(node.description), .address(address.description),
+        .cause(Describe.refusal(denial)))
+    case .accessFileUnusable(let problem):
+      let failure = Failure(problem)
+      log.warning("access file cannot be used", .cause(failure.cause), .fix(failure.fix))
+    }
+  }
+}
+
+extension Describe {
+  /// Why the relay sends a node away, in the words of its operator.
+  static func refusal(_ denial: RelayDenial) -> String {
+    switch denial {
+    case .other: "not allowed"
+    case .tokenNeeded: "no token was shown"
+    case .tokenWrong: "wrong token"
+    case .tokenExpired: "the token has expired"
+    case .tokenRevoked: "the token was revoked"
+    case .identityNotAllowed: "not on the list"
+    case .undecidable: "who may come in cannot be looked up"
+    case .notInScope: "the token is for other things"
+    case .restarting: "stopping"
     }
   }
 }

@@ -33,6 +33,7 @@ struct ShareCommand: Sendable {
       session: settings.session.tunnel)
     configuration.listenRules = settings.listenRules
     for name in settings.meeting.rendezvous { configuration.rendezvous.append(try name.resolve()) }
+    configuration.relayTokens = try settings.relayTokens.read(for: configuration.rendezvous)
     for server in settings.meeting.stun { configuration.stunServers += try server.resolve() }
     configuration.hidesAddresses = settings.meeting.hidesAddresses
     configuration.path = settings.meeting.path

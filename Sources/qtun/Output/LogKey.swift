@@ -8,6 +8,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case bytesSent = "bytes_sent"
   /// Why something happened, in words.
   case cause
+  /// What is different now, as `name: old -> new`.
+  case change
   /// A numeric error or close code.
   case code
   /// A congestion controller.
@@ -54,6 +56,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case suppressed
   /// The service behind a share.
   case target
+  /// The name of a relay's token; never the token.
+  case token
   /// Set where a line had to leave fields out.
   case truncated
   /// A version of a program or protocol.
@@ -70,6 +74,8 @@ extension LogField {
   }
   /// Bytes that we sent to the peer.
   static func bytesSent(_ count: UInt64) -> LogField { LogField(.bytesSent, .bytes(count)) }
+  /// What is different now.
+  static func change(_ text: String) -> LogField { LogField(.change, text) }
   /// Why something happened.
   static func cause(_ text: String) -> LogField { LogField(.cause, text) }
   /// A numeric error or close code.
@@ -98,6 +104,8 @@ extension LogField {
   static func flow(_ number: Int64) -> LogField { LogField(.flow, .integer(number)) }
   /// A fingerprint.
   static func identity(_ fingerprint: String) -> LogField { LogField(.identity, fingerprint) }
+  /// A bound.
+  static func limit(_ text: String) -> LogField { LogField(.limit, text) }
   /// A path's label.
   static func path(_ label: String) -> LogField { LogField(.path, label) }
   /// The other side.
@@ -108,6 +116,8 @@ extension LogField {
   static func service(_ name: String) -> LogField { LogField(.service, name) }
   /// A signal.
   static func signal(_ signal: StopSignal) -> LogField { LogField(.signal, signal.name) }
+  /// The name of a token.
+  static func token(_ id: String) -> LogField { LogField(.token, id) }
   /// The service behind a share.
   static func target(_ address: String) -> LogField { LogField(.target, address) }
 }

@@ -15,6 +15,27 @@ extension LoopRun {
         "rendezvous does not answer", .peer(rendezvous.key.description),
         .address(rendezvous.addresses.map(\.description).joined(separator: " ")),
         .cause(reason?.description ?? "no way to it"), .duration(delay))
+    case .relayAdmits(let rendezvous, let time, let rate):
+      var limits = time == 0 ? "without end" : "until \(Timestamp.text(seconds: time))"
+      if rate > 0 { limits += ", \(Format.bytes(rate)) a second" }
+      log.info(
+        "the relay takes our token", .peer(rendezvous.key.description), .limit(limits))
+    case .relayDenies(let rendezvous, .restarting, let delay):
+      log.info(
+        "the relay is about to stop, trying again", .peer(rendezvous.key.description),
+        .duration(delay ?? .zero))
+    case .relayDenies(let rendezvous, let denial, _):
+      log.warning(
+        "the relay refuses us", .peer(rendezvous.key.description),
+        .cause(Describe.cause(denial)), .fix(Describe.fix(denial)))
+    case .relayRestarts(let rendezvous, let time):
+      log.info(
+        "the relay restarts", .peer(rendezvous.key.description), .duration(time),
+        .cause("direct sessions go on; what crosses it waits until it is back"))
+    case .searchThrottled(let rendezvous, let delay):
+      log.warning(
+        "the relay lets us wait", .peer(rendezvous.key.description), .duration(delay),
+        .cause("too many searches, from our address or for this share"))
     case .replaced(let rendezvous):
       log.warning(
         "the rendezvous has newer nodes with our identity", .peer(rendezvous.key.description),
@@ -112,6 +133,37 @@ extension Describe {
     case .noCandidates: "check that the peer's machine has a network, and lets UDP pass"
     case .searchRests: "wait; the next search follows within ten minutes"
     case .noAnswer: "check that the firewalls of both sides let UDP out and its answers in"
+    }
+  }
+
+  /// Why a relay refuses us.
+  static func cause(_ denial: RelayDenial) -> String {
+    switch denial {
+    case .other: "for a reason that this version does not know"
+    case .tokenNeeded: "it serves holders of its tokens, and we showed none"
+    case .tokenWrong: "our token is none of this relay's"
+    case .tokenExpired: "our token has expired"
+    case .tokenRevoked: "our token was revoked"
+    case .identityNotAllowed: "our identity is not on its list"
+    case .undecidable: "it cannot look up who may use it now"
+    case .notInScope: "our token is not for being found here"
+    case .restarting: "it is about to stop"
+    }
+  }
+
+  /// What to do about it.
+  static func fix(_ denial: RelayDenial) -> String {
+    switch denial {
+    case .other: "use the version of qtun that the relay has"
+    case .tokenNeeded:
+      "ask its operator for a token (`qtun token add`), and give it by --token-file or "
+        + "QTUN_RELAY_TOKEN"
+    case .tokenWrong: "check that it was copied whole, or ask the relay's operator for another"
+    case .tokenExpired, .tokenRevoked, .notInScope: "ask the relay's operator for another"
+    case .identityNotAllowed:
+      "ask its operator to allow the identity of this share (`qtun relay --allow`)"
+    case .undecidable: "ask its operator to look at the relay's log"
+    case .restarting: "wait"
     }
   }
 

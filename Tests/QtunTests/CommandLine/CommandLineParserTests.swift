@@ -293,7 +293,7 @@ struct CommandLineParserTests {
       (
         "bogus",
         "choose one of share, connect, to, pipe, relay, ping, netcheck, punch, status, ticket, "
-          + "keygen, version, help"
+          + "token, service, keygen, version, help"
       ),
     ])
   func notACommand(line: String, fix: String) {

@@ -71,6 +71,17 @@ struct HelpPageTests {
                                       take a ticket back and end its sessions
           qtun ticket save NAME TICKET|-
                                       give a ticket a name for `qtun to`
+          qtun token add [options]    make a token that lets its holder use this
+                                      machine's relay
+          qtun token list [options]   list the tokens of this machine's relay
+          qtun token revoke ID|LABEL [options]
+                                      take a token back and send its holders away
+          qtun service install [options]
+                                      have systemd run the relay of this machine
+          qtun service uninstall [options]
+                                      take the relay's service away again
+          qtun service status [options]
+                                      tell whether the relay's service runs
           qtun keygen [options]       make an identity
           qtun version                print the versions of qtun, its protocol and its
                                       libraries

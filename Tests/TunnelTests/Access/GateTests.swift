@@ -198,7 +198,7 @@ struct GateTests {
     let other = try scene.client(identity: 8) { $0.greet(scene.ticket) }
     scene.world.wait { other.error != nil }
     #expect(other.error?.applicationCode == TunnelCode.usedUp)
-    #expect(try scene.file.load().ledger.tickets[0].users == [Identity.fixture(7).publicKey])
+    #expect(try scene.file.load().list.tickets[0].users == [Identity.fixture(7).publicKey])
     scene.world.link.start()
     scene.world.wait { !scene.world.errors.isEmpty }
     #expect(scene.world.errors.map(\.denial) == [.usedUp])

@@ -35,7 +35,7 @@ struct FairnessTests {
             identity: Identity.fixture(UInt8(1 + number * 2 + leg)).publicKey,
             path: Self.path(UInt16(number * 2 + leg)), address: UInt64(number))
         }
-        sessions.append(try world.forwarder.open(between: party(0), and: party(1)))
+        sessions.append(try world.forwarder.open(between: party(0), and: party(1), payer: nil))
       }
     }
 

@@ -83,7 +83,7 @@ final class ForwardWorld {
     one = try Node(loop: loop, socket: network.bind(.clientHost))
     other = try Node(loop: loop, socket: network.bind(.otherHost))
     session = try forwarder.open(
-      between: Self.party(1, one, relay), and: Self.party(2, other, relay))
+      between: Self.party(1, one, relay), and: Self.party(2, other, relay), payer: nil)
     one.take(Self.grant(session, 0), relay: relay)
     other.take(Self.grant(session, 1), relay: relay)
     forwarder.owner = self

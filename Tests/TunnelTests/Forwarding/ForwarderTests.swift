@@ -233,7 +233,7 @@ struct ForwarderTests {
     }
     func open(_ one: Forwarder.Party, _ other: Forwarder.Party) -> RelayRefusal? {
       do throws(RelayRefusal) {
-        _ = try world.forwarder.open(between: one, and: other)
+        _ = try world.forwarder.open(between: one, and: other, payer: nil)
         return nil
       } catch {
         return error
@@ -261,7 +261,7 @@ struct ForwarderTests {
     let party = Forwarder.Party(
       identity: Identity.fixture(3).publicKey, path: label, address: 9)
     let session = try world.forwarder.open(
-      between: party, and: ForwardWorld.party(1, world.one, world.relay))
+      between: party, and: ForwardWorld.party(1, world.one, world.relay), payer: nil)
     world.one.take(ForwardWorld.grant(session, 1), relay: world.relay)
     world.one.send([1, 2])
     world.run()

@@ -134,7 +134,7 @@ struct RelayCoreTests {
     }
     #expect(nodes[0].peer.error?.applicationCode == RelayCode.replaced)
     #expect(nodes.dropFirst().allSatisfy { $0.peer.error == nil })
-    #expect(relay.core.totals.nodesOpen == 8)
+    #expect(relay.core.report.nodesOpen == 8)
   }
 
   @Test("only the registered side can agree, and only to what it was asked")

@@ -38,6 +38,10 @@ struct RelayMessageTests {
     .forwarding(.refused(introduction: 7, reason: 2)),
     .forwarding(.ended(introduction: 7)),
     .forwarding(.throttled(introduction: 7, bytesPerSecond: 25_000_000)),
+    .access(.token(secret: [UInt8](0..<16))),
+    .access(.rights(.init(relays: true, expiry: 1_800_000_000, bytesPerSecond: 2_500_000))),
+    .access(.denied(type: 4, reason: 7)),
+    .access(.restarting(.init(stopsIn: 3_000, spread: 200))),
     .unknown(type: 12_042),
   ]
 

@@ -15,9 +15,14 @@ final class SimRelay {
   let stun: STUNService
   private let registry: PathRegistry
 
+  /// Told of what happens.
+  private(set) var events: [RelayEvent] = []
+
+  /// - Parameter wallClock: seconds since 1970.
   init(
     network: SimNetwork, host: SocketAddress, limits: RelayLimits = RelayLimits(),
-    identity: Identity = SimRelay.identity
+    identity: Identity = SimRelay.identity, access: RelayAccess = .open,
+    wallClock: (() -> UInt64)? = nil
   ) throws {
     let loop = network.loop
     var settings = RelayCore.endpointSettings(identity: identity, limits: limits)
@@ -34,10 +39,13 @@ final class SimRelay {
       endpoint: endpoint, port: Self.port, second: network.bind(host.with(port: Self.port + 1)))
     self.stun = stun
     registry.onOther = { [weak stun] in stun?.receive($0, now: $1) }
+    let clock = wallClock ?? { 1_800_000_000 + loop.now.nanoseconds / 1_000_000_000 }
+    var tell: (RelayEvent) -> Void = { _ in }
     core = RelayCore(
       endpoint: endpoint, registry: registry, carriers: carriers, loop: loop, limits: limits,
-      stunPorts: stun.ports, wallClock: { 1_800_000_000 + loop.now.nanoseconds / 1_000_000_000 },
-      onEvent: { _ in })
+      gate: try RelayGate(access: access, wallClock: clock), stunPorts: stun.ports,
+      time: clock(), onEvent: { tell($0) })
+    tell = { [weak self] in self?.events.append($0) }
   }
 
   /// Stops at once, as by SIGKILL: nobody is told.

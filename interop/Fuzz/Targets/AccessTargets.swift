@@ -7,6 +7,9 @@ extension FuzzTarget {
   static let access = [
     FuzzTarget(name: "grant", run: grant),
     FuzzTarget(name: "ledger", run: ledger),
+    FuzzTarget(name: "token", run: token),
+    FuzzTarget(name: "token-list", run: tokenList),
+    FuzzTarget(name: "relay-message", run: relayMessage),
     FuzzTarget(name: "target-rules", run: targetRules),
     FuzzTarget(name: "target-host", run: targetHost),
   ]
@@ -23,6 +26,32 @@ extension FuzzTarget {
       return require(false, "a list does not read what it wrote")
     }
     require(again.text == ledger.text, "a list changes by being written")
+  }
+
+  /// There is one way to write each token, but for the case of its letters.
+  private static func token(_ bytes: UnsafeRawBufferPointer) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    guard let token = RelayToken(text) else { return }
+    require(token.text == text.lowercased(), "two ways to write one token")
+  }
+
+  private static func tokenList(_ bytes: UnsafeRawBufferPointer) {
+    guard let list = try? TokenList(text: Array(bytes)) else { return }
+    guard let again = try? TokenList(text: list.text) else {
+      return require(false, "a list does not read what it wrote")
+    }
+    require(again == list, "a list changes by being written")
+  }
+
+  /// What a node and its relay say to each other: the type in the first byte, then the body.
+  private static func relayMessage(_ bytes: UnsafeRawBufferPointer) {
+    guard let type = bytes.first,
+      let message = RelayMessage(type: UInt64(type), body: Array(bytes.dropFirst()))
+    else { return }
+    if case .unknown = message { return }
+    var decoder = MessageDecoder<RelayMessage>()
+    decoder.append(message.encoded)
+    require(decoder.next() == .message(message), "a message changes by being passed on")
   }
 
   /// Whatever the rules say, what is special is opened by nothing but a network inside of it.

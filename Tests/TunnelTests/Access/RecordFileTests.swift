@@ -23,7 +23,7 @@ struct LedgerFileTests {
     try add(1)
     #expect(TemporaryFolder.mode(file.path) == S_IFREG | 0o600)
     #expect(TemporaryFolder.list(folder.path) == ["identity", "identity.access"])
-    #expect(try file.load().ledger.tickets.count == 1)
+    #expect(try file.load().list.tickets.count == 1)
     try file.update(patience: .zero) { ledger throws(AccessFileError) in ledger = Ledger() }
     #expect(TemporaryFolder.list(folder.path) == ["identity"])
   }
@@ -71,7 +71,7 @@ struct LedgerFileTests {
       }
       try await group.waitForAll()
     }
-    #expect(try file.load().ledger.tickets.count == 100)
+    #expect(try file.load().list.tickets.count == 100)
   }
 
   @Test("a writer that never ends costs the patience, and no more")
