@@ -277,11 +277,8 @@ public actor Share {
 
     private static func gate(_ configuration: Configuration) throws(TunnelError) -> Gate {
       do throws(AccessProblem) {
-        return try Gate(root: configuration.capability, rules: configuration.access) {
-          var time = timespec()
-          clock_gettime(CLOCK_REALTIME, &time)
-          return UInt64(max(0, time.tv_sec))
-        }
+        return try Gate(
+          root: configuration.capability, rules: configuration.access, wallClock: WallClock.now)
       } catch {
         throw .accessFile(error)
       }

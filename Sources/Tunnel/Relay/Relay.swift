@@ -222,7 +222,7 @@ public actor Relay {
       nonisolated(unsafe) let core = RelayCore(
         endpoint: endpoint, registry: registry, carriers: carriers, loop: loop,
         limits: configuration.limits, gate: gate, stunPorts: stun.ports,
-        time: Self.systemTime(), onEvent: onEvent)
+        time: WallClock.now(), onEvent: onEvent)
       return Relay(
         loop: loop, identity: configuration.identity.publicKey,
         localAddress: socket.localAddress, listener: listener, stun: stun, core: core)
@@ -230,14 +230,11 @@ public actor Relay {
 
     private static func gate(_ access: RelayAccess) throws(TunnelError) -> RelayGate {
       do throws(AccessProblem) {
-        return try RelayGate(access: access, wallClock: systemTime)
+        return try RelayGate(access: access, wallClock: WallClock.now)
       } catch {
         throw .accessFile(error)
       }
     }
-
-    /// Seconds since 1970.
-    private static func systemTime() -> UInt64 { UInt64(max(0, time(nil))) }
 
     private func bind(_ address: SocketAddress) throws(TunnelError) -> UDPSocket {
       do throws(RuntimeError) {

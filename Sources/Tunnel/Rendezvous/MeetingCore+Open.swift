@@ -36,7 +36,8 @@ extension MeetingCore {
     let clients = rendezvous.prefix(RendezvousAddress.countMax).map { rendezvous in
       RendezvousClient(
         rendezvous: rendezvous, endpoint: endpoint, registry: registry, dialer: dialer,
-        policy: policy, loop: loop, jitter: { Double.random(in: 0...1) })
+        policy: policy, loop: loop, wallClock: WallClock.now,
+        jitter: { Double.random(in: 0...1) })
     }
     return (meeting, clients)
   }

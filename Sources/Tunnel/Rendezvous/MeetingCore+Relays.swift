@@ -21,7 +21,7 @@ extension MeetingCore {
 
   /// Who is told how we can be reached.
   var planners: [RendezvousClient] {
-    if case .dialling = role { planner.map { [$0] } ?? [] } else { clients }
+    if case .dialling = role { planner.map { [$0] } ?? [] } else { clients.filter(\.isOpen) }
   }
 
   func isUseless(_ client: RendezvousClient) -> Bool {
@@ -30,7 +30,9 @@ extension MeetingCore {
 
   private var nearestSpare: RendezvousClient? {
     clients
-      .filter { client in client.isOpen && !isUseless(client) && !warm.contains { $0 === client } }
+      .filter { client in
+        client.isGreeted && !isUseless(client) && !warm.contains { $0 === client }
+      }
       .min { ($0.roundTrip ?? .zero) < ($1.roundTrip ?? .zero) }
   }
 

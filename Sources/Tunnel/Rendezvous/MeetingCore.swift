@@ -294,6 +294,8 @@ extension MeetingCore {
 // MARK: - Rendezvous
 
 extension MeetingCore: RendezvousClientOwner {
+  func rendezvousGreeted(_ client: RendezvousClient) { lookForPeer() }
+
   func rendezvousOpened(_ client: RendezvousClient, _ welcome: RelayMessage.Welcome) {
     observed = welcome.observed ?? observed
     onEvent(.rendezvousReady(client.rendezvous, observed: welcome.observed))
@@ -305,6 +307,9 @@ extension MeetingCore: RendezvousClientOwner {
     case .dialling:
       updateOffer()
       lookForPeer()
+      // The question went ahead of its greeting, dated by our own clock.
+      let wasMisdated = client.clockCorrection > FindToken.ageMax / 2
+      if wasMisdated, warm.contains(where: { $0 === client }) { find(client) }
     }
   }
 
@@ -372,12 +377,10 @@ extension MeetingCore: RendezvousClientOwner {
   }
 
   func find(_ client: RendezvousClient) {
-    guard case .dialling(let peer, let capability, let grant) = role, let time = client.time,
-      !isClosed
-    else { return }
+    guard case .dialling(let peer, let capability, let grant) = role, !isClosed else { return }
     let parties = FindToken.Parties(
       rendezvous: client.rendezvous.key, dialler: identity, sharer: peer)
-    let token = FindToken(capability: capability, grant: grant, parties: parties, time: time)
+    let token = FindToken(capability: capability, grant: grant, parties: parties, time: client.time)
     client.send(.find(.init(peer: peer, token: token.encoded)))
     if let findTimer { loop.cancel(findTimer) }
     let timer = LoopTimer { [weak self] _ in self?.seek() }
@@ -388,11 +391,11 @@ extension MeetingCore: RendezvousClientOwner {
   /// Only holders of our ticket are met; others get no answer, and nothing is kept of them.
   private func judge(_ knock: RelayMessage.Knock, from client: RendezvousClient) {
     guard case .sharing(let capability) = role, let token = FindToken(knock.token),
-      let capability = capability(token.grant), let time = client.time
+      let capability = capability(token.grant)
     else { return }
     let parties = FindToken.Parties(
       rendezvous: client.rendezvous.key, dialler: knock.peer, sharer: identity)
-    guard token.isValid(capability: capability, parties: parties, now: time) else { return }
+    guard token.isValid(capability: capability, parties: parties, now: client.time) else { return }
     let id = MeetingID(client, knock.introduction)
     guard meetings[id] == nil, makeRoom() else { return }
     meetings[id] = Meeting(peer: knock.peer, capability: capability, began: loop.now)

@@ -2,6 +2,8 @@ internal import QuicTransport
 
 /// Told what a rendezvous says. Called on the loop.
 protocol RendezvousClientOwner: AnyObject {
+  /// We greeted it, and it has not answered: what can be said without its answer saves a round trip.
+  func rendezvousGreeted(_ client: RendezvousClient)
   /// It greeted us: what was said to an earlier connection has to be said again.
   func rendezvousOpened(_ client: RendezvousClient, _ welcome: RelayMessage.Welcome)
   func rendezvous(_ client: RendezvousClient, said message: RelayMessage)
@@ -59,11 +61,17 @@ final class RendezvousClient {
   private(set) var round = 0
   /// The rendezvous' clock when it greeted us, and ours.
   private var clock: (time: UInt64, at: Instant)?
+  /// How far its clock was from what `time` said before it greeted us, in seconds.
+  private(set) var clockCorrection: UInt64 = 0
+  private let wallClock: () -> UInt64
 
+  /// - Parameters:
+  ///   - wallClock: seconds since 1970, for as long as the rendezvous has not told its own time.
+  ///   - jitter: from 0 to 1.
   init(
     rendezvous: RendezvousAddress, endpoint: EndpointCore, registry: PathRegistry,
     dialer: CarrierDialer, policy: CarrierPolicy, loop: any EventLoop,
-    jitter: @escaping () -> Double
+    wallClock: @escaping () -> UInt64, jitter: @escaping () -> Double
   ) {
     self.rendezvous = rendezvous
     self.endpoint = endpoint
@@ -71,6 +79,7 @@ final class RendezvousClient {
     self.dialer = dialer
     self.loop = loop
     self.policy = policy
+    self.wallClock = wallClock
     self.jitter = jitter
   }
 
@@ -84,13 +93,14 @@ final class RendezvousClient {
     connection?.close(code: RelayCode.done, reason: "")
   }
 
-  func send(_ message: RelayMessage) {
-    if isOpen { control?.send(message) }
-  }
+  /// Also before its greeting has come: it reads ours first.
+  func send(_ message: RelayMessage) { control?.send(message) }
 
-  /// The rendezvous' clock; nil before it greeted us.
-  var time: UInt64? {
-    clock.map { $0.time + UInt64(max(0, (loop.now - $0.at).seconds)) }
+  var isGreeted: Bool { control != nil }
+
+  /// The rendezvous' clock; ours before it greeted us.
+  var time: UInt64 {
+    clock.map { $0.time + UInt64(max(0, (loop.now - $0.at).seconds)) } ?? wallClock()
   }
 
   /// Of its connection; nil while there is none.
@@ -235,6 +245,7 @@ final class RendezvousClient {
     if let token, token.isFor(rendezvous.key) {
       control?.send(.access(.token(secret: token.secret.withBytes { Array($0) })))
     }
+    owner?.rendezvousGreeted(self)
     arm(after: Self.greetingTimeout) { client in
       client.connection?.close(code: RelayCode.helloTimeout, reason: "no greeting")
     }
@@ -258,6 +269,8 @@ final class RendezvousClient {
     if let timer { loop.cancel(timer) }
     isOpen = true
     plan.opened()
+    let assumed = time
+    clockCorrection = max(assumed, welcome.time) - min(assumed, welcome.time)
     clock = (welcome.time, loop.now)
     // The endpoint's own settings are for sessions, which may be idle for hours.
     let lease = Duration.seconds(Int64(min(max(welcome.lease, Self.leaseMin), Self.leaseMax)))

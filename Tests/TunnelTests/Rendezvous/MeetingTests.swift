@@ -145,6 +145,21 @@ struct MeetingTests {
     #expect(world.carries())
   }
 
+  @Test("who looks for a peer asks behind its greeting, without waiting for the answer")
+  func earlyQuestion() throws {
+    let world = try MeetingWorld()
+    try world.start(skew: .seconds(2))
+    let time = try #require(world.timeToOpen(within: .seconds(5)), "\(world.link.events)")
+    #expect(time <= .milliseconds(320))
+  }
+
+  @Test("a clock that is wrong costs a round trip, no more", arguments: [0, 1_900_000_000])
+  func wrongClock(time: UInt64) throws {
+    let world = try MeetingWorld { $0.wallClock = time }
+    try world.start(skew: .seconds(2))
+    #expect(world.timeToOpen(within: .milliseconds(500)) != nil, "\(world.link.events)")
+  }
+
   @Test("a ticket with limits is met as well; one that is over is not")
   func grants() throws {
     let id = GrantID.random()

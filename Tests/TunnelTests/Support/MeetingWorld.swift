@@ -93,6 +93,8 @@ final class MeetingWorld {
     var hasAddress = false
     /// Whether the share's gateway forwards ports on request.
     var forwardsPorts = false
+    /// Of the nodes when the world begins, in seconds since 1970; the relay's is right.
+    var wallClock: UInt64 = 1_800_000_000
     /// How many sockets a node may have beside its first.
     var socketsMax = Int.max
   }
@@ -309,7 +311,9 @@ final class MeetingWorld {
     let clients = (0..<options.relayCount).map {
       RendezvousClient(
         rendezvous: rendezvous($0), endpoint: side.endpoint, registry: side.registry,
-        dialer: side.dialer, policy: .automatic, loop: loop, jitter: { 0.5 })
+        dialer: side.dialer, policy: .automatic, loop: loop,
+        wallClock: { [options, loop] in options.wallClock + loop.now.nanoseconds / 1_000_000_000 },
+        jitter: { 0.5 })
     }
     return (meeting, clients)
   }
