@@ -50,6 +50,9 @@ public actor Share {
     public var rendezvous: [RendezvousAddress] = []
     /// STUN servers to ask besides: further vantage points.
     public var stunServers: [SocketAddress] = []
+    /// Whether HTTP requests that pass are told of (`TunnelEvent.request`). It costs a look at each
+    /// head, and nothing where it is false.
+    public var watchesRequests = false
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
     public var hidesAddresses = false
 
@@ -188,6 +191,7 @@ public actor Share {
             loop: loop, opening: .target(address), bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
+      core.watchesRequests = configuration.watchesRequests
       nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) { [weak core] _ in
         core?.lookAgain()
       }

@@ -20,6 +20,8 @@ public enum TunnelEvent: Sendable {
   case sessionRefused(remote: SocketAddress, reason: QuicError)
   case flowOpened(number: Int64)
   case flowEnded(FlowReport)
+  /// An HTTP request passed through the share and has its answer, or will have none.
+  case request(RequestReport)
   /// A UDP flow began; they are numbered on their own.
   case datagramFlowOpened(number: UInt64)
   case datagramFlowEnded(DatagramFlowReport)

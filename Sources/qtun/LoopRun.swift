@@ -10,6 +10,8 @@ actor LoopRun {
   nonisolated let log: Log
   nonisolated let console: Console
   nonisolated let settings: GlobalSettings
+  /// The HTTP requests that pass through a share.
+  nonisolated let requests: RequestView
 
   private let signals: SignalPipe
   private let status: LiveStatus
@@ -73,6 +75,7 @@ actor LoopRun {
     lastShown = loop.now
     log = Log(
       level: settings.logLevel, format: settings.logFormat, console: console, clock: .system)
+    requests = RequestView(settings: settings, console: console)
     (wakeups, wake) = AsyncStream.makeStream()
   }
 
@@ -213,6 +216,7 @@ extension LoopRun {
       interval: loop.now - lastShown)
     lastTotals = totals
     lastShown = loop.now
+    requests.tellHidden()
     self.status.show(status)
     if let ticker { loop.schedule(ticker, at: loop.now + .milliseconds(500)) }
   }
@@ -221,8 +225,9 @@ extension LoopRun {
   ///
   /// - Parameter isOutputTaken: standard output belongs to data.
   func summarize(_ totals: TunnelTotals, isOutputTaken: Bool = false) throws(Failure) {
+    requests.tellHidden()
     status.clear()
-    let summary = Summary(
+    var summary = Summary(
       duration: loop.now - start, sessions: UInt64(totals.sessions), flows: UInt64(totals.flows),
       flowsFailed: UInt64(totals.flowsFailed), datagramFlows: UInt64(totals.datagramFlows),
       datagramsSent: totals.datagrams.sent, datagramsReceived: totals.datagrams.received,
@@ -231,6 +236,7 @@ extension LoopRun {
       bytesReceived: totals.bytesReceived + totals.datagrams.bytesReceived,
       rtt: totals.sessions > 0 ? totals.connection.smoothedRTT : nil,
       packetsSent: totals.connection.datagramsSent, packetsLost: totals.connection.packetsLost)
+    summary.requests = requests.tally
     if settings.isJSON {
       if isOutputTaken {
         console.printLine(summary.json)
@@ -277,6 +283,7 @@ extension LoopRun {
     case .meeting(let event): report(event)
     case .flowOpened(let number): log.debug("flow opened", .flow(number))
     case .flowEnded(let flow): report(flow)
+    case .request(let request): requests.note(request)
     case .datagramFlowOpened(let number): log.debug("udp flow opened", .flow(Int64(number)))
     case .datagramFlowEnded(let flow): report(flow)
     case .listeningForPeer(let peer, let address):

@@ -95,7 +95,7 @@ struct ProtocolDocumentTests {
         "datagrams that are not whole yet",
         "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
       ),
-      ("head of an HTTP request or answer", "\(CarrierHeadReader.bytesMax) bytes"),
+      ("head of an HTTP request or answer", "\(LenientHeadReader.bytesMax) bytes"),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))

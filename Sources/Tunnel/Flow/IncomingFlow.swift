@@ -31,6 +31,8 @@ final class IncomingFlow {
   private var proxyProtocol: ProxyProtocol?
   /// What the peer hears when the target is reached.
   private var sendsGoAhead = false
+  /// Told of HTTP requests that pass; nil where nobody watches.
+  var onRequest: ((RequestReport) -> Void)?
 
   /// - Parameters:
   ///   - router: tells where it goes.
@@ -186,7 +188,7 @@ final class IncomingFlow {
     if sendsGoAhead { try? stream.write([GoAhead.byte]) }
     let number = self.number
     let ended = self.ended
-    let splice = Splice(stream: stream, socket: socket) { [weak self] splice, ending in
+    let splice = Splice(stream: stream, socket: watched(socket)) { [weak self] splice, ending in
       self?.state = .over
       ended(
         FlowReport(
@@ -195,6 +197,12 @@ final class IncomingFlow {
     }
     state = .spliced(splice)
     splice.start()
+  }
+
+  private func watched(_ socket: any StreamSocket) -> any StreamSocket {
+    guard let onRequest else { return socket }
+    let watcher = RequestWatcher(flow: number, service: service ?? "", report: onRequest)
+    return WatchedSocket(socket, watcher: watcher, loop: loop)
   }
 
   private func fail(_ ending: FlowReport.Ending, code: UInt64) {

@@ -20,6 +20,8 @@ final class ShareCore {
   private let onEvent: (TunnelEvent) -> Void
   /// Where peers may have us listen; nil for nowhere.
   var reverseOffer: ReverseOffer?
+  /// Whether HTTP requests that pass are told of.
+  var watchesRequests = false
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// Armed while sessions are open.
   private var watchTimer: LoopTimer?
@@ -346,6 +348,7 @@ extension ShareCore: SessionOwner {
     ) { [weak self, weak session] report in
       if let session { self?.flowEnded(session, report) }
     }
+    if watchesRequests { flow.onRequest = { [onEvent] in onEvent(.request($0)) } }
     begin(flow, of: session)
   }
 

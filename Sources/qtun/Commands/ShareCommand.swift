@@ -34,6 +34,7 @@ struct ShareCommand: Sendable {
     configuration.listenRules = settings.listenRules
     for name in settings.meeting.rendezvous { configuration.rendezvous.append(try name.resolve()) }
     for server in settings.meeting.stun { configuration.stunServers += try server.resolve() }
+    configuration.watchesRequests = RequestView.isShown(global)
     configuration.hidesAddresses = settings.meeting.hidesAddresses
     self.configuration = configuration
   }

@@ -36,6 +36,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case identity
   /// A bound that was reached.
   case limit
+  /// The method of an HTTP request.
+  case method
   /// A path's label: which carrier, between which addresses.
   case path
   /// The other side: its fingerprint or address.
@@ -54,6 +56,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case suppressed
   /// The service behind a share.
   case target
+  /// The status of an HTTP answer.
+  case status
   /// Set where a line had to leave fields out.
   case truncated
   /// A version of a program or protocol.
@@ -100,6 +104,8 @@ extension LogField {
   static func identity(_ fingerprint: String) -> LogField { LogField(.identity, fingerprint) }
   /// A path's label.
   static func path(_ label: String) -> LogField { LogField(.path, label) }
+  /// The method of an HTTP request.
+  static func method(_ text: String) -> LogField { LogField(.method, text) }
   /// The other side.
   static func peer(_ text: String) -> LogField { LogField(.peer, text) }
   /// A round-trip time.
@@ -108,6 +114,8 @@ extension LogField {
   static func service(_ name: String) -> LogField { LogField(.service, name) }
   /// A signal.
   static func signal(_ signal: StopSignal) -> LogField { LogField(.signal, signal.name) }
+  /// The status of an HTTP answer.
+  static func status(_ number: Int) -> LogField { LogField(.status, .integer(Int64(number))) }
   /// The service behind a share.
   static func target(_ address: String) -> LogField { LogField(.target, address) }
 }

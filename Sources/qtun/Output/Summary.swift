@@ -26,9 +26,15 @@ struct Summary: Equatable, Sendable {
   var packetsSent: UInt64 = 0
   /// Those of them that were declared lost.
   var packetsLost: UInt64 = 0
+  /// The HTTP requests that passed.
+  var requests = RequestTally()
 
-  /// One line for standard error.
+  /// For standard error: one line, and another one about requests where there were some.
   var text: String {
+    requests.count > 0 ? "\(connectionText)\n\(requests.text)" : connectionText
+  }
+
+  private var connectionText: String {
     guard sessions > 0 else { return "done: no session in \(Format.duration(duration))" }
     var line = "done: \(Format.count(flows, "flow"))"
     if flowsFailed > 0 { line += " (\(flowsFailed) failed)" }
@@ -65,6 +71,7 @@ struct Summary: Equatable, Sendable {
       }
       summary.member("packets_sent", packetsSent)
       summary.member("packets_lost", packetsLost)
+      if requests.count > 0 { requests.write(to: &summary) }
     }
     return writer.text
   }
