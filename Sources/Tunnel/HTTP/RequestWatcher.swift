@@ -14,9 +14,7 @@ struct RequestWatcher {
   private var head = LenientHeadReader()
   private var body = BodyCounter(.length(0))
   private var begin: Instant
-  private let service: String
-  private let flow: Int64
-  private let report: (RequestReport) -> Void
+  private let reporter: Reporter
 
   private enum Phase {
     /// Before the first byte of a request.
@@ -29,9 +27,7 @@ struct RequestWatcher {
   ///   - flow: of the connection, for the reports.
   ///   - report: called within the calls that bring bytes.
   init(flow: Int64, service: String, report: @escaping (RequestReport) -> Void) {
-    self.flow = flow
-    self.service = service
-    self.report = report
+    reporter = Reporter(flow: flow, service: service, report: report)
     begin = Instant(nanoseconds: 0)
   }
 
@@ -71,14 +67,14 @@ struct RequestWatcher {
   /// Bytes of the server, as they pass.
   mutating func sawAnswers(_ bytes: UnsafeRawBufferPointer, now: Instant) {
     guard isWatching else { return }
-    answers.read(bytes) { tell($0, status: $1, bodyCount: $2, now: now) }
+    answers.read(bytes) { [reporter] in reporter.tell($0, status: $1, bodyCount: $2, now: now) }
     if answers.phase == .switched || answers.phase == .lost { isWatching = false }
   }
 
   /// The server sends no more.
   mutating func sawEndOfAnswers(now: Instant) {
     guard isWatching else { return }
-    answers.finish { tell($0, status: $1, bodyCount: $2, now: now) }
+    answers.finish { [reporter] in reporter.tell($0, status: $1, bodyCount: $2, now: now) }
   }
 
   /// The connection is over. Requests without a whole answer are told of as such.
@@ -86,7 +82,7 @@ struct RequestWatcher {
     guard isWatching else { return }
     isWatching = false
     for (index, request) in answers.requests.enumerated() {
-      tell(
+      reporter.tell(
         request, status: index == 0 ? answers.status : nil,
         bodyCount: index == 0 ? answers.bodyCount : 0, isWhole: false, now: now)
     }
@@ -110,16 +106,6 @@ struct RequestWatcher {
         method: String(parts[0]), path: Self.path(of: parts[1]), begin: begin))
   }
 
-  private func tell(
-    _ request: AnswerReader.Request, status: Int?, bodyCount: UInt64, isWhole: Bool = true,
-    now: Instant
-  ) {
-    report(
-      RequestReport(
-        flow: flow, service: service, method: request.method, path: request.path, status: status,
-        isWhole: isWhole, answerBytes: bodyCount, duration: now - request.begin))
-  }
-
   /// By bytes: what combines with a question mark would make another character of it.
   private static func path(of target: Substring) -> String {
     let path = target.utf8.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
@@ -135,4 +121,21 @@ struct RequestWatcher {
   private static let methodMax = 24
   /// In bytes; more does not fit on any line.
   private static let pathMax = 512
+
+  /// Apart from the watcher, which is being changed when an answer ends.
+  private struct Reporter {
+    let flow: Int64
+    let service: String
+    let report: (RequestReport) -> Void
+
+    func tell(
+      _ request: AnswerReader.Request, status: Int?, bodyCount: UInt64, isWhole: Bool = true,
+      now: Instant
+    ) {
+      report(
+        RequestReport(
+          flow: flow, service: service, method: request.method, path: request.path, status: status,
+          isWhole: isWhole, answerBytes: bodyCount, duration: now - request.begin))
+    }
+  }
 }

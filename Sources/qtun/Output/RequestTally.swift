@@ -1,3 +1,4 @@
+internal import QuicTransport
 internal import Tunnel
 
 /// What became of the HTTP requests of a run, in bounded memory.
