@@ -174,6 +174,8 @@ extension Failure {
         .refused,
         "the sharing side does not listen at \(address): \(Describe.refusal(status))",
         fix: Describe.fix(status, for: address))
+    case .publicRefused(let address, let status): self.init(address, status)
+    case .leaseFile(let path, let error): self.init(error, leases: path)
     case .unreachable(let addresses) where addresses.isEmpty:
       self.init(
         .unreachable, "no path to the peer was found through the rendezvous",
