@@ -175,9 +175,12 @@ extension LoopRun {
 
   /// Answers `qtun status` from now on. Where no socket can be made, the run goes on without.
   ///
-  /// - Parameter header: writes what does not change.
+  /// - Parameters:
+  ///   - publicText: a public address as visitors write it.
+  ///   - header: writes what does not change.
   func offerStatus(
     _ report: @escaping @Sendable () async -> TunnelReport,
+    publicText: @escaping @Sendable (PublicAddress) -> String = { Describe.place($0, relay: "") },
     header: @escaping @Sendable (inout JSONWriter) -> Void
   ) {
     guard let folder = ControlFolder.make(environment: .process) else {
@@ -190,7 +193,7 @@ extension LoopRun {
         // SAFETY: called on the loop, where the task runs as well.
         nonisolated(unsafe) let answer = respond
         Task(executorPreference: self.loop) {
-          answer(await self.describe(await report(), header))
+          answer(await self.describe(await report(), publicText, header))
         }
       }
     } catch {
@@ -199,9 +202,10 @@ extension LoopRun {
   }
 
   private func describe(
-    _ report: TunnelReport, _ header: @escaping @Sendable (inout JSONWriter) -> Void
+    _ report: TunnelReport, _ publicText: @escaping @Sendable (PublicAddress) -> String,
+    _ header: @escaping @Sendable (inout JSONWriter) -> Void
   ) -> String {
-    StatusJSON(report: report, header: header).text(process: getpid(), uptime: loop.now - start)
+    StatusJSON(report: report, publicText: publicText, header: header).text(process: getpid(), uptime: loop.now - start)
   }
 
   private func redraw(_ statistics: @Sendable () async -> TunnelTotals) async {
@@ -301,6 +305,14 @@ extension LoopRun {
       log.warning(
         "the sharing side does not listen", .address(address.description),
         .cause(Describe.refusal(status)))
+    case .publicListening(let address):
+      log.info(
+        "the relay listens for everybody", .address(Describe.place(address, relay: "")),
+        .peer(address.relay.description))
+    case .publicRefused(let address, let status, _):
+      log.warning(
+        "the relay does not listen for us", .address(Describe.place(address, relay: "")),
+        .cause(Describe.refusal(status)), .fix(Describe.fix(status)))
     case .flowLimitReached:
       log.warning("connection refused", .cause("the peer allows no more flows for now"))
     case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))

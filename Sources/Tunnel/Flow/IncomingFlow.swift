@@ -118,6 +118,7 @@ final class IncomingFlow {
 
   private func reach(_ destination: Destination?, by route: ServiceRoute) {
     proxyProtocol = route.proxyProtocol
+    sendsGoAhead = route.sendsGoAhead
     switch (route.goal, destination, finder) {
     case (.addresses(let addresses), nil, _): tryNext(addresses[...], lastError: ECONNREFUSED)
     case (.named(let rules), let destination?, let finder?): find(destination, rules, finder)

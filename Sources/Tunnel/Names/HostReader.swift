@@ -26,26 +26,21 @@ struct HostReader {
   /// The longest head: what web servers take by default is from 8 to 32 KiB.
   static let headMax = 16 * 1024
 
-  /// Everything read so far.
-  private(set) var bytes: [UInt8] = []
+  /// How much of it was searched for the end of a head.
   private var searched = 0
 
-  /// Takes the next bytes of the connection. After `.request`, `bytes` holds the head and what came
-  /// behind it.
-  mutating func read(_ more: some Sequence<UInt8>) -> Result {
-    bytes.append(contentsOf: more)
+  /// - Parameter bytes: all that came so far; more each time.
+  mutating func read(_ bytes: [UInt8]) -> Result {
     let preface = Self.http2Preface.prefix(bytes.count)
-    if bytes.starts(with: preface), bytes.count >= Self.http2Preface.count {
-      return .refused(.http2)
-    }
+    let mayBeHTTP2 = bytes.starts(with: preface)
+    if mayBeHTTP2, bytes.count >= Self.http2Preface.count { return .refused(.http2) }
     switch HTTPHead.read(bytes, searched: searched, sizeMax: Self.headMax) {
     case .needsMore:
       searched = bytes.count
       return .needsMore
-    case .malformed:
-      // The preface's first line names a version that no HTTP/1.x head has.
-      return bytes.starts(with: preface)
-        ? .needsMore : .refused(.malformed("this is no HTTP/1.x request"))
+    // The preface's first line names a version that no HTTP/1.x head has.
+    case .malformed where mayBeHTTP2: return .needsMore
+    case .malformed: return .refused(.malformed("this is no HTTP/1.x request"))
     case .tooLarge: return .refused(.tooLarge)
     case .head(let head, _):
       switch Self.host(of: head) {

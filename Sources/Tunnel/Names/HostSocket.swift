@@ -55,11 +55,6 @@ final class HostSocket: StreamSocket {
     takeHeld()
   }
 
-  /// Ends the connection with an answer, before it went anywhere.
-  func refuse(_ words: [UInt8]) {
-    leave(saying: words)
-  }
-
   // MARK: StreamSocket
 
   func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {

@@ -6,7 +6,15 @@ enum PublicAnswer {
       "404 Not Found", "nobody shares \(host) here; check the name, or start its share again")
   }
 
-  /// The share was there, and is not any more; or its service does not answer.
+  /// The share is there, but does not take the visitor.
+  static let refused = ProxyDialect.httpResponse(
+    "502 Bad Gateway", "the share behind this name is here, but its service does not answer")
+
+  /// As many visitors as there may be.
+  static let tooMany = ProxyDialect.httpResponse(
+    "503 Service Unavailable", "too many visitors are here; try again in a moment")
+
+  /// The share was there, and is not any more.
   static let away = ProxyDialect.httpResponse(
     "502 Bad Gateway", "the share behind this name is away; try again in a moment")
 

@@ -13,11 +13,14 @@ public actor Relay {
   public nonisolated let localAddress: SocketAddress
   /// The UDP ports that answer STUN.
   public nonisolated let stunPorts: [UInt16]
+  /// The ports that shares have in common, by what they speak.
+  public nonisolated let doors: [PublicKind: SocketAddress]
 
   private let loop: EpollLoop
   private let listener: TCPListener
   private let stun: STUNService
   private let core: RelayCore
+  private let leases: LeaseFile?
 
   /// The loop: everything of the relay happens there.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -32,6 +35,8 @@ public actor Relay {
     public var listenAddress: SocketAddress
     /// What is granted to whom.
     public var limits: RelayLimits
+    /// Where it listens for nodes; nil for nowhere.
+    public var listening: PublicSettings?
 
     /// All of it; nothing has a default that changes behaviour.
     public init(identity: Identity, listenAddress: SocketAddress, limits: RelayLimits) {
@@ -62,12 +67,15 @@ public actor Relay {
     listener.close()
     core.close()
     stun.close()
+    leases?.close()
   }
 
   private init(
     loop: EpollLoop, identity: PublicKey, localAddress: SocketAddress, listener: TCPListener,
-    stun: STUNService, core: RelayCore
+    stun: STUNService, core: RelayCore, leases: LeaseFile?
   ) {
+    self.leases = leases
+    doors = core.publicListeners?.doorAddresses ?? [:]
     self.loop = loop
     self.identity = identity
     self.localAddress = localAddress
@@ -106,7 +114,8 @@ public actor Relay {
       let endpoint: EndpointCore
       do throws(QuicError) {
         var settings = RelayCore.endpointSettings(
-          identity: configuration.identity, limits: configuration.limits)
+          identity: configuration.identity, limits: configuration.limits,
+          listensPublicly: configuration.listening != nil)
         settings.resetKey = Endpoint.resetKey(
           of: configuration.identity, at: socket.localAddress)
         endpoint = try EndpointCore(loop: loop, settings: settings)
@@ -133,9 +142,23 @@ public actor Relay {
         endpoint: endpoint, registry: registry, carriers: carriers, loop: loop,
         limits: configuration.limits, stunPorts: stun.ports,
         wallClock: { UInt64(max(0, time(nil))) }, onEvent: onEvent)
+      nonisolated(unsafe) var leases: LeaseFile?
+      if let listening = configuration.listening {
+        do throws(TunnelError) {
+          leases = try listening.open(
+            at: socket.localAddress, limits: configuration.limits.listening, core: core,
+            loop: loop, onEvent: onEvent)
+        } catch {
+          core.close()
+          listener.close()
+          stun.close()
+          throw error
+        }
+      }
       return Relay(
         loop: loop, identity: configuration.identity.publicKey,
-        localAddress: socket.localAddress, listener: listener, stun: stun, core: core)
+        localAddress: socket.localAddress, listener: listener, stun: stun, core: core,
+        leases: leases)
     }
 
     private func bind(_ address: SocketAddress) throws(TunnelError) -> UDPSocket {
@@ -161,15 +184,25 @@ public actor Relay {
 
 extension RelayCore {
   /// An endpoint for nodes.
-  static func endpointSettings(identity: Identity, limits: RelayLimits) -> EndpointSettings {
+  static func endpointSettings(
+    identity: Identity, limits: RelayLimits, listensPublicly: Bool = false
+  ) -> EndpointSettings {
     var transport = TransportSettings()
     transport.idleTimeout = idleTimeout
     transport.bidirectionalStreamsMax = 1
     transport.unidirectionalStreamsMax = 0
-    transport.streamWindowInitial = streamWindow
-    transport.streamWindowMax = streamWindow
-    transport.connectionWindowInitial = streamWindow
-    transport.connectionWindowMax = streamWindow
+    if listensPublicly {
+      // What nodes send to visitors. Nothing is held for a node without listeners, which has no
+      // stream but the one that is read at once.
+      transport.streamWindowMax = visitorWindow
+      transport.connectionWindowMax = nodeWindow
+      transport.stalledBytesMax = nodeWindow
+    } else {
+      transport.streamWindowInitial = streamWindow
+      transport.streamWindowMax = streamWindow
+      transport.connectionWindowInitial = streamWindow
+      transport.connectionWindowMax = streamWindow
+    }
     var settings = EndpointSettings(
       authentication: .rawPublicKey(identity), applicationProtocols: [applicationProtocol],
       transport: transport, acceptsConnections: true)
@@ -178,6 +211,10 @@ extension RelayCore {
     return settings
   }
 
+  /// 100 ms at 320 Mbit/s for one visitor, and four times as much for all of a node: what a relay
+  /// may have to hold when visitors are slow.
+  private static let visitorWindow = 4 * 1024 * 1024
+  private static let nodeWindow = 16 * 1024 * 1024
   /// Many of the longest messages.
   private static let streamWindow = 64 * 1024
 }

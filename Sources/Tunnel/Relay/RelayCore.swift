@@ -19,6 +19,8 @@ final class RelayCore {
   let forwarder: Forwarder
   /// The introduction of each session that is forwarded.
   var forwarded: [UInt32: UInt64] = [:]
+  /// Nil where the relay has no public ports. Set before the first node comes.
+  var publicListeners: PublicListeners?
   private let stunPorts: [UInt16]
   /// Seconds since 1970.
   private let wallClock: () -> UInt64
@@ -67,6 +69,7 @@ final class RelayCore {
 
   /// Tells every node that the relay stops.
   func close() {
+    publicListeners?.close()
     endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
     carriers.close()
     forwarder.close()
@@ -83,9 +86,14 @@ final class RelayCore {
 
   /// One IPv4 address, or one IPv6 network: a host has a whole /64.
   func sourceKey(_ peer: RelayPeer) -> UInt64 {
-    let path = peer.connection.currentPath
-    let remote = carriers.remote(of: path) ?? path.remote
+    let remote = remote(of: peer)
     return remote.ipv4.map(UInt64.init) ?? remote.high
+  }
+
+  /// Where a node is, whatever carries its connection.
+  private func remote(of peer: RelayPeer) -> SocketAddress {
+    let path = peer.connection.currentPath
+    return carriers.remote(of: path) ?? path.remote
   }
 
   /// The application protocol of relays (RFC 7301).
@@ -117,7 +125,7 @@ extension RelayCore: RelayPeerOwner {
     totals.nodesOpen = greeted.count
     peer.welcome(
       RelayMessage.Welcome(
-        version: RelayPeer.version, capabilities: RelayMessage.forwards, time: wallClock(),
+        version: RelayPeer.version, capabilities: capabilities, time: wallClock(),
         lease: Self.leaseSeconds, observed: peer.observed, stunPorts: stunPorts))
     onEvent(.nodeConnected(identity, peer.observed ?? peer.path.remote))
     return true
@@ -134,10 +142,17 @@ extension RelayCore: RelayPeerOwner {
     case .again(let introduction):
       if peer.introductions.contains(introduction) { plan(introduction, isWanted: true) }
     case .done(let introduction): end(introduction, by: peer)
+    case .listening(let message):
+      if publicListeners?.take(message, from: peer, at: remote(of: peer)) == true { break }
+      peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     case .unknown: break
     case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled, .forwarding:
       peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     }
+  }
+
+  private var capabilities: UInt64 {
+    RelayMessage.forwards | (publicListeners == nil ? 0 : RelayMessage.listensPublicly)
   }
 
   func relayPeerEnded(_ peer: RelayPeer) {
@@ -151,6 +166,7 @@ extension RelayCore: RelayPeerOwner {
       return
     }
     totals.nodesOpen = greeted.count
+    publicListeners?.forget(peer)
     if let key = peer.sourceKey, var source = sources[key] {
       source.nodes -= 1
       // An empty source is kept while its bucket refills, else reconnecting would refill it.

@@ -25,6 +25,8 @@ public struct RelayLimits: Sendable {
   public var roundsBurst = 16.0
   /// Datagrams that nodes send each other through the relay.
   public var forwarding = ForwardingLimits()
+  /// Ports and names that it listens at for nodes.
+  public var listening = PublicLimits()
 
   /// The defaults.
   public init() {}

@@ -282,7 +282,8 @@ extension MeetingCore: RendezvousClientOwner {
     case .absent(let peer): onEvent(.peerAbsent(peer))
     case .throttled: break
     case .forwarding(let message): take(message, from: client)
-    case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .unknown: break
+    case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .listening, .unknown:
+      break
     }
   }
 

@@ -28,6 +28,8 @@ final class RendezvousClient {
   private(set) var road: NetworkPath?
   /// The UDP or TCP address that it leads to.
   var address: SocketAddress? { road.map { dialer.remote(of: $0) ?? $0.remote } }
+  /// What the rendezvous listens at for us; nil for nothing. Set before `start`.
+  var publicPlaces: PublicPlaces?
   /// Of our HELLO; set before `start`.
   var capabilities: UInt64 = 0
 
@@ -152,7 +154,9 @@ final class RendezvousClient {
     guard connection == nil, dialled.isEmpty, pendingCarriers == 0, !isClosed,
       nextAttempt >= attempts.count
     else { return }
-    let base = Self.backoff[min(failures, Self.backoff.count - 1)]
+    // Visitors of a public place cannot reach us meanwhile.
+    let isUrgent = failures == 0 && publicPlaces != nil
+    let base = isUrgent ? Self.urgentBackoff : Self.backoff[min(failures, Self.backoff.count - 1)]
     failures += 1
     // Nodes of a relay that restarts must not come back all at once.
     let delay = base * (0.5 + jitter() / 2)
@@ -184,14 +188,21 @@ final class RendezvousClient {
       return winner.close(code: RelayCode.protocolViolation, reason: "no control stream")
     }
     control = MessageChannel(stream: stream) { [weak self] in self?.received($0) }
-    control?.send(.hello(.init(version: RelayPeer.version, capabilities: capabilities)))
+    control?.send(.hello(.init(version: RelayPeer.version, capabilities: offered)))
     arm(after: Self.greetingTimeout) { client in
       client.connection?.close(code: RelayCode.helloTimeout, reason: "no greeting")
     }
   }
 
+  private var offered: UInt64 {
+    capabilities | (publicPlaces == nil ? 0 : RelayMessage.listensPublicly)
+  }
+
   private func received(_ message: RelayMessage?) {
     switch message {
+    case .listening(let message) where isOpen:
+      if publicPlaces?.take(message) == true { break }
+      connection?.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     case .welcome(let welcome) where !isOpen: open(welcome)
     case .unknown: break
     case let message? where isOpen: owner?.rendezvous(self, said: message)
@@ -215,12 +226,21 @@ final class RendezvousClient {
     registry.add(paths)
     self.paths = paths
     owner?.rendezvousOpened(self, welcome)
+    if let publicPlaces {
+      paths.idleProbeInterval = Self.publicProbeInterval
+      publicPlaces.opened(connection, capabilities: welcome.capabilities) { [weak self] in
+        self?.send(.listening($0))
+      }
+    }
   }
 
   /// A relay restarts within seconds, and then all of its nodes come.
   private static let backoff: [Duration] = [
     .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(15), .seconds(30), .seconds(60),
   ]
+  /// A relay that was started again knows us a second or two later.
+  private static let publicProbeInterval = Duration.seconds(1)
+  private static let urgentBackoff = Duration.milliseconds(250)
   private static let greetingTimeout = Duration.seconds(5)
 }
 
@@ -263,12 +283,19 @@ extension RendezvousClient: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, opened stream: StreamCore) {
+    if connection === self.connection, isOpen, publicPlaces?.take(stream) == true { return }
     connection.close(code: RelayCode.protocolViolation, reason: "unexpected stream")
   }
 
   func connectionAllowsStreams(_ connection: ConnectionCore) {}
 
-  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {}
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
+    if connection === self.connection { publicPlaces?.receive(datagram) }
+  }
+
+  func connectionDeliveredDatagrams(_ connection: ConnectionCore) {
+    if connection === self.connection { publicPlaces?.flush() }
+  }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     dialled.removeAll { $0 === connection }
@@ -279,6 +306,7 @@ extension RendezvousClient: ConnectionDelegate {
         registry.remove(paths)
       }
       paths = nil
+      publicPlaces?.lost()
       road = nil
       control = nil
       isOpen = false

@@ -88,6 +88,12 @@ final class ShareCore {
     gate.onProblem = { onEvent(.accessFileUnusable($0)) }
   }
 
+  /// How visitors of public places reach the services: as peers do.
+  var publicTargets: PublicPlaces.Targets {
+    PublicPlaces.Targets(
+      connect: connect, connectDatagrams: connectDatagrams, udpTimeout: udpTimeout, watchesRequests: watchesRequests)
+  }
+
   var statistics: TunnelTotals {
     var totals = totals
     for admitted in sessions.values { totals.note(admitted.session.datagrams) }

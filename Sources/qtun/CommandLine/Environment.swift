@@ -25,6 +25,12 @@ struct Environment: Sendable {
     return value
   }
 
+  /// Where programs keep what has to survive a restart, by the same rules; nil without a home.
+  var stateFolder: String? {
+    if let base = self["XDG_STATE_HOME"], base.hasPrefix("/") { return "\(base)/qtun" }
+    return self["HOME"].map { "\($0)/.local/state/qtun" }
+  }
+
   /// Where our files are by the XDG base directory rules; nil without a home.
   var configurationFolder: String? {
     // The XDG rules tell programs to ignore a path that is not absolute.

@@ -47,12 +47,19 @@ extension Grammar {
         + "which sessions share fairly.",
       "It learns who talks to whom and at which addresses. It learns no ticket, and cannot read or "
         + "change what is sent.",
+      "With --ports, --http or --tls it also listens for everybody on behalf of shares, which ask "
+        + "for it with --public. A port or name belongs to the share's key, for an hour after it was "
+        + "used last, also when the relay is started again.",
       "Prints one line on standard output: what to give to --rendezvous.",
     ],
     arguments: [],
-    options: [relayListen.spec, relayName.spec, relayIdentity.spec],
+    options: [
+      relayListen.spec, relayName.spec, relayIdentity.spec, publicPorts.spec, publicHTTP.spec,
+      publicTLS.spec, certificate.spec, certificateKey.spec, publicNames.spec, openRelay.spec, allowPublic.spec, relayState.spec,
+    ],
     examples: [
       ("qtun relay --name relay.example.org", "serve at UDP and TCP port \(Relay.defaultPort)"),
       ("qtun relay --listen 443", "serve at a port that most firewalls let through"),
+      ("qtun relay --ports 10000-10100 --allow friends", "give out public ports to some"),
     ])
 }

@@ -178,13 +178,17 @@ extension Grammar {
     description: [
       "Prints a ticket, the only line on standard output, and serves everyone who connects with "
         + "it until the command is ended.",
+      "With --public it prints one more line for each public address as soon as a relay listens "
+        + "there, as HOST:PORT, udp:HOST:PORT, http://NAME or https://NAME, with the service's name "
+        + "in front where there are several.",
       "Ctrl-C or SIGTERM takes no new connections and finishes the open ones; a second signal "
         + "ends at once.",
     ],
     arguments: [service.spec],
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
-      uses.spec, rendezvous.spec, stun.spec, noAddresses.spec,
+      uses.spec, rendezvous.spec, stun.spec, noAddresses.spec, publicly.spec, group.spec,
+      balance.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),
@@ -193,6 +197,7 @@ extension Grammar {
         "qtun share 192.168.1.20:22 --listen 4433", "offer another machine, await peers at UDP 4433"
       ),
       ("qtun share web=3000 db=unix:/run/db.sock", "offer two services by name"),
+      ("qtun share 3000 --rendezvous KEY@HOST --public", "let everybody come, by a port of a relay"),
       ("qtun share dir:./site", "offer the files of a folder as a web site"),
       ("qtun share dynamic:*:443", "let the other side choose public servers, at port 443"),
     ])

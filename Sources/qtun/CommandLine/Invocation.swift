@@ -103,6 +103,8 @@ struct ShareSettings: Equatable, Sendable {
   var limits = TicketLimits()
   /// Who brings peers together.
   var meeting = MeetingSettings()
+  /// What everybody can reach.
+  var publicly = PublicShareSettings()
   /// The session's settings.
   let session: SessionSettings
 }

@@ -6,4 +6,6 @@ struct RelaySettings: Equatable, Sendable {
   let name: HostPort?
   /// The file with the private key.
   let identityFile: String
+  /// Where it listens for others.
+  var listening = PublicRelaySettings()
 }

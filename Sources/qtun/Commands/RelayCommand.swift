@@ -13,8 +13,11 @@ struct RelayCommand: Sendable {
     let identity = try SessionSettings(identityFile: settings.identityFile)
       .loadIdentity(console: console, global: global)
     let listen = try settings.listen?.localAddress() ?? .any.with(port: Relay.defaultPort)
-    configuration = Relay.Configuration(
+    var configuration = Relay.Configuration(
       identity: identity, listenAddress: listen, limits: RelayLimits())
+    configuration.listening = try settings.listening.resolve(
+      identity: identity.publicKey, name: settings.name)
+    self.configuration = configuration
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
@@ -25,6 +28,21 @@ struct RelayCommand: Sendable {
         case .nodeConnected(let node, let address):
           run?.log.debug("node", .peer(node.description), .address(address.description))
         case .nodeGone(let node): run?.log.debug("node gone", .peer(node.description))
+        case .listening(let node, let place):
+          run?.log.info("listening for a node", .address(place), .peer(node.description))
+        case .listenRefused(let node, let status):
+          run?.log.warning(
+            "not listening for a node", .peer(node.description), .cause(Describe.relayRefusal(status)))
+        case .accessFileUnusable(let problem):
+          let failure = Failure(problem)
+          run?.log.warning(
+            "access file cannot be used", .cause(failure.cause), .fix(failure.fix))
+        case .leasesUnwritable(let problem): run?.reportLeases(problem)
+        case .certificateRenewed(let file): run?.log.info("certificate read again", .file(file))
+        case .certificateUnusable(let file, let reason):
+          run?.log.warning(
+            "certificate cannot be used", .file(file), .cause(reason),
+            .fix("visitors see the one from before; put a certificate and its key there"))
         }
       }
     } catch {
@@ -45,6 +63,9 @@ struct RelayCommand: Sendable {
     run.log.info(
       "relaying", .address(relay.localAddress.description),
       .identity(relay.identity.description))
+    for (kind, address) in relay.doors.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      run.log.info("serving names", .cause(kind.rawValue), .address(address.description))
+    }
     if run.settings.logFormat == .text, !run.settings.isQuiet {
       run.console.printLine(
         "on the sharing machine run:\n\n  qtun share 3000 --rendezvous \(name)\n")
@@ -56,6 +77,8 @@ struct RelayCommand: Sendable {
       result.member("rendezvous", name.description)
       result.member("identity", relay.identity.description)
       result.member("address", relay.localAddress.description)
+      result.member("http", relay.doors[.http]?.description)
+      result.member("tls", relay.doors[.tls]?.description)
       result.member(
         "stun_ports", relay.stunPorts.map { String($0) }.joined(separator: " "))
     }
@@ -83,6 +106,50 @@ struct RelayCommand: Sendable {
     }
     if !run.settings.isQuiet, run.settings.logFormat == .text {
       run.console.printLine("\(totals.nodes) nodes, \(totals.introductions) introductions")
+    }
+  }
+}
+
+extension PublicRelaySettings {
+  /// The same for the library; nil where nothing is offered.
+  func resolve(identity: PublicKey, name: HostPort?) throws(Failure) -> PublicSettings? {
+    guard isOffered else { return nil }
+    var patterns: [String] = []
+    for rules in names { patterns += rules.patterns }
+    guard let rules = try? NameRules(patterns) else {
+      preconditionFailure("patterns that were read once")
+    }
+    return PublicSettings(
+      ports: ports.map { $0.first...$0.first + UInt16($0.count - 1) },
+      http: try http?.localAddress(), tls: try tls?.localAddress(),
+      certificate: certificate, names: rules, isOpen: isOpen,
+      allowed: try .init(allowed), host: name?.host.text ?? "",
+      leaseFile: stateFolder.map { "\($0)/leases-\(identity)" })
+  }
+}
+
+extension LoopRun {
+  nonisolated func reportLeases(_ problem: AccessFileError?) {
+    guard let problem else { return log.info("leases are written again") }
+    log.warning(
+      "leases cannot be written", .cause(Failure(problem, leases: "the state folder").cause),
+      .fix("make room there; until then, a restart forgets who has which port"))
+  }
+}
+
+extension Describe {
+  /// The same as `refusal`, as the relay's operator sees it.
+  static func relayRefusal(_ status: PublicStatus) -> String {
+    switch status {
+    case .notAllowed: "it is not in --allow"
+    case .heldByAnother: "another key holds what it asked for"
+    case .outsideRange: "it asked for a port outside of --ports"
+    case .notOffered: "it asked for a kind that is not served"
+    case .noneFree: "no port is free"
+    case .tooMany: "a limit is reached"
+    case .portInUse: "another program has the port"
+    case .nameNotAllowed: "it asked for a name outside of --names"
+    case .listening, .unknownKind, .replaced, .released, .other: refusal(status)
     }
   }
 }

@@ -4,6 +4,8 @@ internal import Tunnel
 /// The answer to `{"command":"status"}`: one run as a JSON object. Durations are in microseconds.
 struct StatusJSON {
   let report: TunnelReport
+  /// A public address as visitors write it.
+  let publicText: @Sendable (PublicAddress) -> String
   /// Writes what does not change while the run lives.
   let header: @Sendable (inout JSONWriter) -> Void
 
@@ -23,6 +25,17 @@ struct StatusJSON {
         json.member("flows_open", UInt64(totals.flowsOpen))
         json.member("flows", UInt64(totals.flows))
         json.member("flows_failed", UInt64(totals.flowsFailed))
+      }
+      if !report.publicAddresses.isEmpty {
+        json.array("public") { json in
+          for address in report.publicAddresses {
+            json.object { json in
+              json.member("service", address.service)
+              json.member("kind", address.kind.rawValue)
+              json.member("address", publicText(address))
+            }
+          }
+        }
       }
       json.array("sessions") { json in
         for session in report.sessions { json.object { Self.write(session, to: &$0) } }

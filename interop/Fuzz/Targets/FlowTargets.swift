@@ -107,7 +107,7 @@ extension FuzzTarget {
     var result = HostReader.Result.needsMore
     while offset < stream.count, result == .needsMore {
       let end = min(offset + 1 + Int(first), stream.count)
-      result = reader.read(stream[offset..<end])
+      result = reader.read(Array(stream[..<end]))
       offset = end
     }
     guard case .request(let head, let host) = result else { return }

@@ -1,0 +1,80 @@
+internal import QuicTransport
+internal import Synchronization
+internal import Tunnel
+
+/// Prints the public addresses of a share, each once, when a relay has begun to listen there; and ends
+/// the run if the first answer is a refusal, which nobody should overlook.
+final class PublicBoard: Sendable {
+  private let names: [PublicKey: String]
+  private let hasSeveral: Bool
+  private let state = Mutex(State())
+
+  private struct State {
+    var printed: Set<PublicAddress> = []
+    /// What waits until the ticket has been printed, which is the first line.
+    var waiting: [String]? = []
+  }
+
+  /// - Parameter settings: what the user calls the relays, and how many services there are.
+  init(_ settings: ShareSettings) {
+    hasSeveral = settings.services.count > 1
+    names = Dictionary(
+      settings.meeting.rendezvous.map { ($0.key, $0.address.host.text) },
+      uniquingKeysWith: { first, _ in first })
+  }
+
+  /// A public address as visitors write it.
+  func text(_ address: PublicAddress) -> String {
+    Describe.place(address, relay: names[address.relay] ?? "")
+  }
+
+  /// The ticket has been printed.
+  func begin(_ run: LoopRun) {
+    let lines = state.withLock { state in
+      defer { state.waiting = nil }
+      return state.waiting ?? []
+    }
+    for line in lines { tell(line, run) }
+  }
+
+  /// Called on the loop.
+  func take(_ event: TunnelEvent, _ run: LoopRun) {
+    switch event {
+    case .publicListening(let address):
+      let line = line(address, isJSON: run.settings.isJSON)
+      let isDue = state.withLock { state in
+        guard state.printed.insert(address).inserted else { return false }
+        state.waiting?.append(line)
+        return state.waiting == nil
+      }
+      if isDue { tell(line, run) }
+    case .publicRefused(let address, let status, isFirst: true):
+      run.note(.over(.publicRefused(address, status)))
+    default: break
+    }
+  }
+
+  private func tell(_ line: String, _ run: LoopRun) {
+    do throws(Failure) {
+      try StandardOutput.tell(line)
+    } catch {
+      run.log.warning("cannot print the public address", .cause(error.cause))
+    }
+  }
+
+  private func line(_ address: PublicAddress, isJSON: Bool) -> String {
+    guard isJSON else {
+      return hasSeveral ? "\(address.service) \(text(address))" : text(address)
+    }
+    var writer = JSONWriter()
+    writer.object { result in
+      result.member("event", "public")
+      result.member("service", address.service)
+      result.member("kind", address.kind.rawValue)
+      result.member("address", text(address))
+      result.member("port", Int64(address.port))
+      result.member("relay", address.relay.description)
+    }
+    return writer.text
+  }
+}
