@@ -16,4 +16,19 @@ public struct RequestReport: Sendable, Equatable {
   public let answerBytes: UInt64
   /// From the first byte of the request to the last byte of the answer, at the sharing side.
   public let duration: Duration
+
+  /// All of it.
+  public init(
+    flow: Int64, service: String, method: String, path: String, status: Int?, isWhole: Bool,
+    answerBytes: UInt64, duration: Duration
+  ) {
+    self.flow = flow
+    self.service = service
+    self.method = method
+    self.path = path
+    self.status = status
+    self.isWhole = isWhole
+    self.answerBytes = answerBytes
+    self.duration = duration
+  }
 }

@@ -9,8 +9,10 @@ extension CommandLineParser {
     var settings = PublicShareSettings()
     settings.groupFile = value(of: Grammar.group)
     settings.balance = value(of: Grammar.balance) ?? .roundRobin
+    settings.hidesQRCode = count(Grammar.noQR) > 0
     guard count(of: Grammar.publicly.spec) > 0 else {
-      for spec in [Grammar.group.spec, Grammar.balance.spec] where count(of: spec) > 0 {
+      for spec in [Grammar.group.spec, Grammar.balance.spec, Grammar.noQR.spec]
+      where count(of: spec) > 0 {
         complaints.append(
           Complaint(cause: "--\(spec.long) is of use with --public only", fix: "add it, or leave it out"))
       }

@@ -9,6 +9,9 @@ extension Grammar {
       + "at a port that stays the same for this identity and service; at the PORT of the relay; or "
       + "for the host NAME at its HTTP port, or as tls:NAME at its TLS port. Several services need "
       + "SERVICE= in front")
+  /// No picture of the address.
+  static let noQR = Flag(
+    "no-qr", help: "print no QR code of a public address; without a terminal there is none anyway")
   /// Who shares a public place.
   static let group = Option(
     "group", "FILE", .path, default: "nobody else may have the same public address",

@@ -187,7 +187,7 @@ extension Grammar {
     arguments: [service.spec],
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
-      uses.spec, rendezvous.spec, stun.spec, noAddresses.spec, publicly.spec, group.spec,
+      uses.spec, rendezvous.spec, stun.spec, noAddresses.spec, publicly.spec, noQR.spec, group.spec,
       balance.spec,
     ] + sessionOptions,
     examples: [

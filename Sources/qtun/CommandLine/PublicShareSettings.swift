@@ -8,6 +8,8 @@ struct PublicShareSettings: Equatable, Sendable {
   var groupFile: String?
   /// How a group spreads its visitors.
   var balance = Balance.roundRobin
+  /// Whether addresses are printed without a QR code.
+  var hidesQRCode = false
 }
 
 /// Where a relay listens for others.

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import QuicTransport
 internal import Synchronization
 internal import Tunnel
@@ -7,17 +8,19 @@ internal import Tunnel
 final class PublicBoard: Sendable {
   private let names: [PublicKey: String]
   private let hasSeveral: Bool
+  private let hidesQRCode: Bool
   private let state = Mutex(State())
 
   private struct State {
     var printed: Set<PublicAddress> = []
     /// What waits until the ticket has been printed, which is the first line.
-    var waiting: [String]? = []
+    var waiting: [PublicAddress]? = []
   }
 
   /// - Parameter settings: what the user calls the relays, and how many services there are.
   init(_ settings: ShareSettings) {
     hasSeveral = settings.services.count > 1
+    hidesQRCode = settings.publicly.hidesQRCode
     names = Dictionary(
       settings.meeting.rendezvous.map { ($0.key, $0.address.host.text) },
       uniquingKeysWith: { first, _ in first })
@@ -30,36 +33,45 @@ final class PublicBoard: Sendable {
 
   /// The ticket has been printed.
   func begin(_ run: LoopRun) {
-    let lines = state.withLock { state in
+    let addresses = state.withLock { state in
       defer { state.waiting = nil }
       return state.waiting ?? []
     }
-    for line in lines { tell(line, run) }
+    for address in addresses { tell(address, run) }
   }
 
   /// Called on the loop.
   func take(_ event: TunnelEvent, _ run: LoopRun) {
     switch event {
     case .publicListening(let address):
-      let line = line(address, isJSON: run.settings.isJSON)
       let isDue = state.withLock { state in
         guard state.printed.insert(address).inserted else { return false }
-        state.waiting?.append(line)
+        state.waiting?.append(address)
         return state.waiting == nil
       }
-      if isDue { tell(line, run) }
+      if isDue { tell(address, run) }
     case .publicRefused(let address, let status, isFirst: true):
       run.note(.over(.publicRefused(address, status)))
     default: break
     }
   }
 
-  private func tell(_ line: String, _ run: LoopRun) {
+  private func tell(_ address: PublicAddress, _ run: LoopRun) {
     do throws(Failure) {
-      try StandardOutput.tell(line)
+      try StandardOutput.tell(line(address, isJSON: run.settings.isJSON))
     } catch {
       run.log.warning("cannot print the public address", .cause(error.cause))
     }
+    showQRCode(of: address, run)
+  }
+
+  /// For whoever stands beside the screen with a telephone: where both outputs are the screen.
+  private func showQRCode(of address: PublicAddress, _ run: LoopRun) {
+    guard !hidesQRCode, !run.settings.isQuiet, !run.settings.isJSON, address.kind != .udp,
+      isatty(STDOUT_FILENO) == 1, let terminal = run.console.terminal,
+      let lines = QRCode(text(address))?.lines(on: terminal)
+    else { return }
+    for line in lines { run.console.printLine(line) }
   }
 
   private func line(_ address: PublicAddress, isJSON: Bool) -> String {
