@@ -59,10 +59,17 @@ public struct PublicGroup: Sendable {
 
 extension Share.Configuration {
   /// Tells what is shared apart from what else this identity shares, without saying what it is: the
-  /// same service started again gets its port back.
+  /// same service started again gets its port back. What a group shares goes by the name of the
+  /// service alone, since each of its nodes has another target.
   func label(of service: Service, for wish: PublicWish) -> [UInt8] {
-    let what = "\(wish.kind.rawValue) \(service.name) \(service.target.summary)"
-    let secret = identity.deriveSecret("qtun public label", context: what)
+    let what = "\(wish.kind.rawValue) \(service.name)"
+    if let publicGroup {
+      let message = Array("qtun public label\0\(what)".utf8)
+      let proof = Crypto.hmacSHA256(key: publicGroup.secret, message)
+      return Array(proof.prefix(PublicRequest.labelCount))
+    }
+    let secret = identity.deriveSecret(
+      "qtun public label", context: "\(what) \(service.target.summary)")
     return secret.withBytes { Array($0.prefix(PublicRequest.labelCount)) }
   }
 }
