@@ -271,7 +271,8 @@ def _away(stage: Stage) -> None:
     page = _curl(relay.http, "http://dead.test/", "-i")
     require_text(page, "HTTP/1.1 502 Bad Gateway", "its service does not answer")
     page = _curl(relay.http, "http://a.test/reset", "-i")
-    require_text(page, "HTTP/1.1 502 Bad Gateway", "away")
+    # Whether the service was reached before it gave up is not always known.
+    require_text(page, "HTTP/1.1 502 Bad Gateway", "qtun: the share behind this name is")
     with dial(relay.http) as late, dial(relay.http) as begun:
         begun.sendall(_get("/stream", "a.test"))
         got = b""
@@ -356,7 +357,7 @@ def _tls(stage: Stage) -> None:
 @GROUP.case("name-https", seconds=60)
 def _https(stage: Stage) -> None:
     """HTTPS that ends at the relay, with a certificate that is renewed, broken, and renewed again."""
-    old, new = _certificate(stage, "old", "*.test"), _certificate(stage, "new", "*.test")
+    old, new = [_certificate(stage, name, "a.test", "b.test") for name in ["old", "new"]]
     files = stage.workspace.path / "relay.pem", stage.workspace.path / "relay.key"
 
     def install(certificate: bytes, key: bytes) -> None:

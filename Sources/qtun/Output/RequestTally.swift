@@ -43,7 +43,7 @@ struct RequestTally: Equatable, Sendable {
     // The rank, rounded up, so that p99 of a few requests is the slowest one.
     var left = max(1, (timed * percent + 99) / 100)
     for (index, count) in buckets.enumerated() {
-      if count >= left { return min(most, Self.end(of: index)) }
+      if count >= left { return index == Self.bucketCount - 1 ? most : min(most, Self.end(of: index)) }
       left -= count
     }
     return most

@@ -61,7 +61,7 @@ struct HostReaderTests {
       "GET / HTTP/1.1\r\nHost: 0x7f.1\r\n\r\n", "GET x HTTP/1.1\r\nHost: a.example\r\n\r\n",
       "GET http://user@b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
       "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n",
-      "GET / HTTP/1.1\nHost: a.example\n\n", "GET / HTTP/1.1\r\nHost : a.example\r\n\r\n",
+      "GET / HTTP/1.1\nHost: a.example\r\n\r\n", "GET / HTTP/1.1\r\nHost : a.example\r\n\r\n",
     ])
   func refused(text: String) {
     guard case .refused(.malformed) = read(text) else {
