@@ -202,7 +202,8 @@ extension LoopRun {
     _ report: TunnelReport, _ publicText: @escaping @Sendable (PublicAddress) -> String,
     _ header: @escaping @Sendable (inout JSONWriter) -> Void
   ) -> String {
-    StatusJSON(report: report, publicText: publicText, header: header).text(process: getpid(), uptime: loop.now - start)
+    StatusJSON(report: report, header: header, publicText: publicText).text(
+      process: getpid(), uptime: loop.now - start)
   }
 
   private func redraw(_ statistics: @Sendable () async -> TunnelTotals) async {

@@ -4,10 +4,10 @@ internal import Tunnel
 /// The answer to `{"command":"status"}`: one run as a JSON object. Durations are in microseconds.
 struct StatusJSON {
   let report: TunnelReport
-  /// A public address as visitors write it.
-  let publicText: @Sendable (PublicAddress) -> String
   /// Writes what does not change while the run lives.
   let header: @Sendable (inout JSONWriter) -> Void
+  /// A public address as visitors write it.
+  var publicText: @Sendable (PublicAddress) -> String = { Describe.place($0, relay: "") }
 
   /// The answer, on one line.
   func text(process: Int32, uptime: Duration) -> String {
