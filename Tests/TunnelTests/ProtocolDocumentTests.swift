@@ -21,6 +21,8 @@ struct ProtocolDocumentTests {
     case "relayed": try checkRelayed(vector)
     case "forwarding": try checkForwarding(vector)
     case "relay": try checkRelay(vector)
+    case "public": try checkPublic(vector)
+    case "public-header": try checkPublicHeader(vector)
     case "find-token": try checkFindToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
     case "datagram": try checkDatagram(vector)
@@ -41,7 +43,7 @@ struct ProtocolDocumentTests {
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
         "forwarding", "preface", "frame", "go-ahead", "datagram", "upgrade", "websocket",
-        "reverse-header", "relay",
+        "reverse-header", "relay", "public", "public-header",
         "find-token",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })

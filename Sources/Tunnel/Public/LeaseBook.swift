@@ -97,7 +97,7 @@ struct LeaseBook: Equatable {
 
   // MARK: Ports
 
-  private func port(
+  private mutating func port(
     for request: PublicRequest, _ holder: Holder, _ kind: PublicKind, limits: PublicLimits,
     unusable: Set<UInt16>, now: Instant
   ) throws(PublicStatus) -> Place {
@@ -132,7 +132,7 @@ struct LeaseBook: Equatable {
   }
 
   /// When all ports are taken, the one that nobody has used for the longest time is free.
-  private func oldestKept(
+  private mutating func oldestKept(
     _ kind: PublicKind, limits: PublicLimits, unusable: Set<UInt16>, now: Instant
   ) throws(PublicStatus) -> Place {
     let graceEnd = now + (limits.leaseKept - limits.leaseKeptAtLeast)
@@ -143,6 +143,7 @@ struct LeaseBook: Equatable {
       oldest = (place, until)
     }
     guard let oldest else { throw .noneFree }
+    leases[oldest.place] = nil
     return oldest.place
   }
 

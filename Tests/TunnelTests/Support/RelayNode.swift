@@ -15,10 +15,15 @@ final class SimRelay {
   let stun: STUNService
   private let registry: PathRegistry
 
-  init(network: SimNetwork, host: SocketAddress, limits: RelayLimits = RelayLimits()) throws {
+  init(
+    network: SimNetwork, host: SocketAddress, limits: RelayLimits = RelayLimits(),
+    listensPublicly: Bool = false
+  ) throws {
     let loop = network.loop
-    endpoint = try EndpointCore(
-      loop: loop, settings: RelayCore.endpointSettings(identity: Self.identity, limits: limits))
+    var settings = RelayCore.endpointSettings(
+      identity: Self.identity, limits: limits, listensPublicly: listensPublicly)
+    settings.resetKey = Endpoint.resetKey(of: Self.identity, at: host.with(port: Self.port))
+    endpoint = try EndpointCore(loop: loop, settings: settings)
     socket = network.bind(host.with(port: Self.port))
     endpoint.add(socket)
     let registry = PathRegistry(endpoint: endpoint)
