@@ -48,7 +48,10 @@ class Site(http.server.BaseHTTPRequestHandler):
             self._stream()
         elif self.headers["Upgrade"]:
             self._switch()
-        elif self.path == "/reset":
+        elif self.path in ["/reset", "/half"]:
+            if self.path == "/half":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+                time.sleep(0.3)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             self.connection.close()
             self.close_connection = True
@@ -273,22 +276,22 @@ def _away(stage: Stage) -> None:
     page = _curl(relay.http, "http://a.test/reset", "-i")
     # Whether the service was reached before it gave up is not always known.
     require_text(page, "HTTP/1.1 502 Bad Gateway", "qtun: the share behind this name is")
-    with dial(relay.http) as late, dial(relay.http) as begun:
-        begun.sendall(_get("/stream", "a.test"))
-        got = b""
-        while b"first" not in got:
-            got += begun.recv(65536)
-        late.sendall(_get("/", "a.test")[:-2])
-        time.sleep(0.3)
-        # The second signal ends at once, in the middle of the answer.
-        share.send(signal.SIGTERM)
-        time.sleep(0.3)
-        share.send(signal.SIGTERM)
+    with dial(relay.http) as begun:
+        begun.sendall(_get("/half", "a.test"))
         try:
             cut = receive_to_end(begun)
-            require(False, f"the half answer ended as if it were whole: {cut}")
+            require(False, f"half an answer ended as if it were whole: {cut}")
         except ConnectionResetError:
             pass
+    # Nobody tells the relay of this death, so it waits for an answer first.
+    end(share, signal.SIGKILL)
+    page = _curl(relay.http, "http://a.test/", "-i")
+    require_text(page, "HTTP/1.1 502 Bad Gateway", "the share behind this name is away")
+    share = _share(stage, relay, port, "--public", "a.test")
+    require(_curl(relay.http, "http://a.test/") == "a", "the same key does not have its name back")
+    with dial(relay.http) as late:
+        late.sendall(_get("/", "a.test")[:-2])
+        require(end(share, signal.SIGTERM) == 0, "the share did not end well")
         late.sendall(b"\r\n")
         require_text(receive_to_end(late).decode(), "HTTP/1.1 404 Not Found")
 

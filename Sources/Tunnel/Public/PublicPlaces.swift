@@ -16,7 +16,7 @@ final class PublicPlaces {
     let connectDatagrams: TargetDatagrams.Connect
     let udpTimeout: Duration
     /// Whether HTTP requests that pass are told of.
-    let watchesRequests: Bool
+    var watchesRequests = false
   }
 
   private var entries: [Entry]
