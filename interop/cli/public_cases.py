@@ -24,14 +24,17 @@ PORTS = 6
 class Relay:
     """A running `qtun relay` that gives out public ports."""
 
-    def __init__(self, stage: Stage, *options: object, port: int = 0, first: int = 0) -> None:
+    def __init__(
+        self, stage: Stage, *options: object, port: int = 0, first: int = 0,
+        wrapper: tuple[str, ...] = (),
+    ) -> None:
         self.stage = stage
         self.first = first or _free_range()
         self.options = options or ("--open",)
         self.process = stage.start(
             "relay", "--listen", f"127.0.0.1:{port}", "--ports",
             f"{self.first}-{self.first + PORTS - 1}", "--state", stage.workspace.path / "state",
-            *self.options)
+            *self.options, wrapper=wrapper)
         self.name = first_line(self.process)
         self.port = int(self.name.rsplit(":", 1)[1])
 
@@ -447,3 +450,49 @@ def _state(stage: Stage) -> None:
         "relay", "--listen", "127.0.0.1:0", "--ports", "21000-21001", "--open", "--state", state,
         status=3)
     require_text(failed.errors(), "line 1 cannot be understood")
+
+
+@GROUP.case("public-descriptors", seconds=60)
+def _descriptors(stage: Stage) -> None:
+    """A relay without descriptors lets visitors wait, does not spin, and takes them when others leave."""
+    relay = Relay(stage, wrapper=("prlimit", "--nofile=48:48"))
+    service = stage.service(echo)
+    port = _port(_address(_share(stage, relay, service.port, "--public")))
+    visitors = [dial(port) for _ in range(60)]
+    visitors[0].sendall(b"still there")
+    require(receive_exactly(visitors[0], 11) == b"still there", "an early visitor is not served")
+    for visitor in visitors:
+        visitor.sendall(b"hello")
+    before = relay.process.processor_seconds
+    time.sleep(2)
+    used = relay.process.processor_seconds - before
+    require(used < 1, f"a relay that can do nothing used {used} s of 2")
+    require(relay.process.descriptor_count <= 48, "more descriptors than allowed")
+    # Those who are there leave one after the other, and the others are served in their place.
+    for visitor in visitors:
+        require(receive_exactly(visitor, 5) == b"hello", "a visitor was not served")
+        visitor.close()
+    _wait_until_served(port, 10)
+
+
+@GROUP.case("public-visitors", seconds=60)
+def _visitors(stage: Stage) -> None:
+    """Five hundred visitors of one share at a time, and no descriptor more when they are gone."""
+    relay = Relay(stage)
+    service = stage.service(echo)
+    share = _share(stage, relay, service.port, "--public")
+    port = _port(_address(share))
+    require(_echoes(port), "nothing comes back")
+    before = [process.descriptor_count for process in [relay.process, share]]
+    visitors = [dial(port) for _ in range(500)]
+    for index, visitor in enumerate(visitors):
+        visitor.sendall(b"%04d" % index)
+    for index, visitor in enumerate(visitors):
+        require(receive_exactly(visitor, 4) == b"%04d" % index, "mixed up")
+        visitor.close()
+
+    def is_released() -> bool:
+        after = [process.descriptor_count for process in [relay.process, share]]
+        return all(now <= then for now, then in zip(after, before))
+
+    require(bool(share.wait_for(is_released, seconds=10)), "descriptors stay open")

@@ -152,7 +152,9 @@ struct LeaseBook: Equatable {
     let own = leases.filter { $0.value.holder == holder }
     let isOver = own.count >= limits.leasesPerHolderMax
     guard isOver || leases.count >= limits.leasesMax else { return }
-    let kept = (isOver ? own : leases).compactMap { place, lease in lease.keptUntil.map { (place, $0) } }
+    let kept = (isOver ? own : leases).compactMap { place, lease in
+      lease.keptUntil.map { (place, $0) }
+    }
     guard let oldest = kept.min(by: { ($0.1, $0.0.port) < ($1.1, $1.0.port) }) else {
       throw .tooMany
     }

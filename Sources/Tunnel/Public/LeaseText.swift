@@ -20,7 +20,8 @@ enum LeaseText {
         }
       let what = place.kind.hasName ? place.name : String(place.port)
       lines.append(
-        "\(place.kind.rawValue) \(what) \(holder) \(lease.key) \(Base32.encode(lease.label)) \(until)")
+        "\(place.kind.rawValue) \(what) \(holder) \(lease.key) \(Base32.encode(lease.label)) \(until)"
+      )
     }
     // The order of a dictionary says nothing; the same leases make the same file.
     return Array((lines.prefix(1) + lines.dropFirst().sorted()).map { $0 + "\n" }.joined().utf8)

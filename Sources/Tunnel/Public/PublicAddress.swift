@@ -36,6 +36,15 @@ public struct PublicAddress: Hashable, Sendable {
   public var port: UInt16
   /// The relay's key.
   public var relay: PublicKey
+
+  /// All of it.
+  public init(service: String, kind: PublicKind, host: String, port: UInt16, relay: PublicKey) {
+    self.service = service
+    self.kind = kind
+    self.host = host
+    self.port = port
+    self.relay = relay
+  }
 }
 
 /// Sharers of one public place who trust each other.

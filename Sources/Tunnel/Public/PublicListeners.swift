@@ -192,7 +192,8 @@ extension PublicListeners {
       place.close = listener.close
     case .udp:
       let socket = try sockets.bindDatagrams(address)
-      let programs = ProgramDatagrams(socket: socket, gather: gather) { [weak self, weak place] end in
+      let programs = ProgramDatagrams(socket: socket, gather: gather) {
+        [weak self, weak place] end in
         guard let self, let place else { return nil }
         return beginDatagrams(end, at: place)
       }
@@ -364,7 +365,9 @@ extension PublicListeners: PublicFlowOwner {
       flows[id]?.member = nil
       endIfIdle(former)
     }
-    guard let member = stay.place.choose(for: flow, now: loop.now, takes: hasRoom) else { return nil }
+    guard let member = stay.place.choose(for: flow, now: loop.now, takes: hasRoom) else {
+      return nil
+    }
     member.flows[id] = flow
     flows[id]?.member = member
     let others = stay.place.members.contains {

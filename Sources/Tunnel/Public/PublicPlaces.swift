@@ -299,7 +299,8 @@ extension PublicPlaces {
       connection: connection, isSharing: true, timeout: targets.udpTimeout, loop: loop,
       gather: gather,
       open: { [weak self] number in
-        guard let self, !isDraining, let index = index(number), case .listening = entries[index].state
+        guard let self, !isDraining, let index = index(number),
+          case .listening = entries[index].state
         else { return nil }
         return TargetDatagrams(
           addresses: entries[index].datagramTargets, gather: gather, connect: connect)

@@ -14,7 +14,8 @@ extension CommandLineParser {
       for spec in [Grammar.group.spec, Grammar.balance.spec, Grammar.noQR.spec]
       where count(of: spec) > 0 {
         complaints.append(
-          Complaint(cause: "--\(spec.long) is of use with --public only", fix: "add it, or leave it out"))
+          Complaint(
+            cause: "--\(spec.long) is of use with --public only", fix: "add it, or leave it out"))
       }
       return settings
     }
@@ -96,7 +97,8 @@ extension CommandLineParser {
     if !hasNames, !settings.names.isEmpty {
       complaints.append(
         Complaint(
-          cause: "--names is of use with --http or --tls only", fix: "add one of them, or leave it out"))
+          cause: "--names is of use with --http or --tls only",
+          fix: "add one of them, or leave it out"))
     }
     if settings.isOffered {
       if !settings.isOpen, settings.allowed.isEmpty {
@@ -107,7 +109,8 @@ extension CommandLineParser {
       }
       if settings.stateFolder == nil {
         complaints.append(
-          Complaint(cause: "there is no place for leases: HOME is not set", fix: "give --state DIR"))
+          Complaint(cause: "there is no place for leases: HOME is not set", fix: "give --state DIR")
+        )
       }
     } else if settings.isOpen || !settings.allowed.isEmpty {
       complaints.append(

@@ -197,7 +197,6 @@ extension Grammar {
         "qtun share 192.168.1.20:22 --listen 4433", "offer another machine, await peers at UDP 4433"
       ),
       ("qtun share web=3000 db=unix:/run/db.sock", "offer two services by name"),
-      ("qtun share 3000 --rendezvous KEY@HOST --public", "let everybody come, by a port of a relay"),
       ("qtun share dir:./site", "offer the files of a folder as a web site"),
       ("qtun share dynamic:*:443", "let the other side choose public servers, at port 443"),
     ])

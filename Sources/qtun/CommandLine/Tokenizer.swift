@@ -83,7 +83,9 @@ extension Tokenizer {
       options.append((spec, inlineValue))
       return
     }
-    if spec.isValueOptional, words.count < Self.wordsBeforeValue || rest.first?.hasPrefix("-") != false {
+    if spec.isValueOptional,
+      words.count < Self.wordsBeforeValue || rest.first?.hasPrefix("-") != false
+    {
       options.append((spec, nil))
       return
     }

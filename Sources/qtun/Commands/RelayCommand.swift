@@ -32,7 +32,8 @@ struct RelayCommand: Sendable {
           run?.log.info("listening for a node", .address(place), .peer(node.description))
         case .listenRefused(let node, let status):
           run?.log.warning(
-            "not listening for a node", .peer(node.description), .cause(Describe.relayRefusal(status)))
+            "not listening for a node", .peer(node.description),
+            .cause(Describe.relayRefusal(status)))
         case .accessFileUnusable(let problem):
           let failure = Failure(problem)
           run?.log.warning(

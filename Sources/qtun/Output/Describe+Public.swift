@@ -11,8 +11,10 @@ extension Describe {
     switch address.kind {
     case .tcp: return place
     case .udp: return "udp:\(place)"
-    case .http: return address.port == 80 || address.port == 0 ? "http://\(host)" : "http://\(place)"
-    case .tls: return address.port == 443 || address.port == 0 ? "https://\(host)" : "https://\(place)"
+    case .http:
+      return address.port == 80 || address.port == 0 ? "http://\(host)" : "http://\(place)"
+    case .tls:
+      return address.port == 443 || address.port == 0 ? "https://\(host)" : "https://\(place)"
     }
   }
 
@@ -65,7 +67,8 @@ extension Failure {
   init(_ address: PublicAddress, _ status: PublicStatus) {
     let what =
       switch address.kind {
-      case .tcp, .udp: address.port == 0 ? "a port" : "\(address.kind.rawValue) port \(address.port)"
+      case .tcp, .udp:
+        address.port == 0 ? "a port" : "\(address.kind.rawValue) port \(address.port)"
       case .http, .tls: address.host
       }
     self.init(

@@ -160,7 +160,8 @@ struct LeaseTextTests {
     let bytes = LeaseText.encode(try book(), time: 1_000, now: now)
     let back = try read(bytes, time: 0)
     #expect(back.leases.count == 4)
-    #expect(back.leases.values.allSatisfy { $0.keptUntil.map { $0 <= now + .seconds(3_600) } == true })
+    #expect(
+      back.leases.values.allSatisfy { $0.keptUntil.map { $0 <= now + .seconds(3_600) } == true })
     #expect(try read(bytes, time: .max).leases.count == 3)
   }
 

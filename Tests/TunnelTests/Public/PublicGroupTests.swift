@@ -35,7 +35,8 @@ struct PublicGroupTests {
     #expect(nodes.allSatisfy { $0.port == port })
     #expect(try counts(world, nodes, visitors: 9) == [3, 3, 3])
     #expect(try world.share(4, port: port).refusals == [.heldByAnother])
-    #expect(try world.share(5, port: port, group: Self.group(secret: 2)).refusals == [.heldByAnother])
+    #expect(
+      try world.share(5, port: port, group: Self.group(secret: 2)).refusals == [.heldByAnother])
     // Not even one of them without the secret.
     #expect(try world.share(1, port: port).refusals == [.heldByAnother])
   }

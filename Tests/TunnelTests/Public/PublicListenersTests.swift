@@ -142,6 +142,7 @@ struct PublicListenersTests {
         world.ports.tcpPorts == Set(ports.compactMap { $0 })
       }
       #expect(isBack, "after \(pause)")
+      world.settle(.milliseconds(50))
       #expect(nodes.map(\.port) == ports)
       for node in nodes {
         let port = try #require(node.port)

@@ -16,7 +16,8 @@ struct PublicVocabularyTests {
     }
     let long = String(repeating: "a", count: 64)
     for written in [
-      "", ".", "a..b", "-a.example", "a-.example", "a b", "192.0.2.1", "*.example.com", "\(long).com",
+      "", ".", "a..b", "-a.example", "a-.example", "a b", "192.0.2.1", "*.example.com",
+      "\(long).com",
       "ä.example", "a/b", "a:80", String(repeating: "a.", count: 127) + "ab",
     ] {
       #expect(PublicName.canonical(written) == nil, "\(written)")
