@@ -212,13 +212,19 @@ extension LoopRun {
   private func redraw(_ statistics: @Sendable () async -> TunnelTotals) async {
     let totals = await statistics()
     let isConnected = totals.sessionsOpen > 0
+    // Visitors of public addresses come without a session.
+    let isServing = totals.sessions == 0 && totals.flows > 0
+    let (now, last) = (totals.connection, lastTotals.connection)
     let status = TunnelStatus(
-      phase: isConnected ? .connected : .waiting, path: totals.path.map(Describe.path),
-      rtt: isConnected ? totals.connection.smoothedRTT : nil,
+      phase: isConnected ? .connected : isServing ? .serving : .waiting,
+      path: totals.path.map(Describe.path), rtt: isConnected ? now.smoothedRTT : nil,
       flows: UInt64(totals.flowsOpen + totals.datagramFlowsOpen),
-      bytesSent: totals.connection.bytesSent &- lastTotals.connection.bytesSent,
-      bytesReceived: totals.connection.bytesReceived &- lastTotals.connection.bytesReceived,
-      interval: loop.now - lastShown)
+      bytesSent: isServing
+        ? totals.bytesSent &- lastTotals.bytesSent : now.bytesSent &- last.bytesSent,
+      bytesReceived: isServing
+        ? totals.bytesReceived &- lastTotals.bytesReceived
+        : now.bytesReceived &- last.bytesReceived,
+      interval: loop.now - lastShown, requests: requests.tally.count)
     lastTotals = totals
     lastShown = loop.now
     requests.tellHidden()

@@ -80,7 +80,8 @@ struct TLSSocketTests {
     (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
   }
 
-  @Test("bytes cross both ways, whatever the socket takes at once", arguments: [100, 5_000, 65_536])
+  @Test(
+    "bytes cross both ways, whatever the socket takes at once", arguments: [100, 5_000, 65_536])
   func bothWays(capacity: Int) throws {
     let scene = try Scene(capacity: capacity)
     #expect(scene.loop.run(for: .seconds(5)) { scene.isReady })
@@ -121,7 +122,8 @@ struct TLSSocketTests {
     #expect(scene.serverGot == [1, 2, 3] && scene.serverEnd == .ended)
   }
 
-  @Test("what was taken leaves before the end, also when the socket was full", arguments: [true, false])
+  @Test(
+    "what was taken leaves before the end, also when the socket was full", arguments: [true, false])
   func lastBytes(byClose: Bool) throws {
     let scene = try Scene(capacity: 1_000)
     #expect(scene.loop.run(for: .seconds(5)) { scene.isReady })

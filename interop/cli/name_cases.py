@@ -1,12 +1,17 @@
 """Visitors by name: `qtun relay --http --tls`, `qtun share --public NAME`, and what the sharer sees."""
 
+import fcntl
 import http.server
 import json
+import os
+import pty
 import re
 import signal
+import struct
 import socket
 import ssl
 import subprocess
+import termios
 import threading
 import time
 
@@ -142,6 +147,7 @@ def _http(stage: Stage) -> None:
         share = _share(stage, relay, port, "--public", f"{name}.test", key=name)
         address = share.output().split("\n")[1]
         require(address == f"http://{name}.test:{relay.http}", f"'{address}' was printed")
+        require("\u2588" not in share.output() + share.errors(), "a QR code without a terminal")
     for name in ["a", "b"]:
         require(_curl(relay.http, f"http://{name}.test/x") == name, f"{name} is not {name}")
         require(_curl(relay.http, f"http://{name.upper()}.TEST./x") == name, "case matters")
@@ -399,6 +405,38 @@ def _https(stage: Stage) -> None:
     files[0].unlink()
     time.sleep(1.1)
     require(served_with() == "new", "a missing certificate took the old one away")
+
+
+@GROUP.case("name-qr")
+def _qr(stage: Stage) -> None:
+    """A terminal shows the public address as a QR code, unless it is told not to."""
+    relay = Relay(stage)
+    port, _ = _site(stage, "a")
+    for options, is_shown in [([], True), (["--no-qr"], False)]:
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+        places = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary), "TERM": "xterm"}
+        share = subprocess.Popen(
+            [stage.tools.qtun, "share", str(port), "--listen", "127.0.0.1:0", "--rendezvous",
+             relay.name, "--public", "a.test", *options], stdin=subprocess.DEVNULL, stdout=follower,
+            stderr=follower, env=os.environ | places)
+        os.close(follower)
+        stage.at_end(share.kill)
+        # The end of the run closes the terminal.
+        timer = threading.Timer(4, share.terminate)
+        timer.start()
+        shown = b""
+        while True:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:
+                break
+        os.close(leader)
+        require(share.wait(20) == 0, f"the share ended with {share.returncode}")
+        text = shown.decode(errors="replace")
+        require_text(text, f"http://a.test:{relay.http}")
+        lines = [line for line in text.splitlines() if line.count("\u2588") > 8]
+        require((len(lines) > 8) == is_shown, f"{len(lines)} lines of a QR code with {options}")
 
 
 @GROUP.case("request-view")

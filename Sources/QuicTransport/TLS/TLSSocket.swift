@@ -77,6 +77,7 @@ public final class TLSSocket: StreamSocket {
 
   // MARK: StreamSocket
 
+  /// Reads plaintext.
   public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
     shakeHands()
     guard phase == .open else { return blockedOrFailed }
@@ -97,6 +98,7 @@ public final class TLSSocket: StreamSocket {
     return .moved(moved)
   }
 
+  /// Takes plaintext: up to 64 KiB at once, and none while ciphertext of before waits.
   public func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult {
     shakeHands()
     flush()
@@ -119,6 +121,7 @@ public final class TLSSocket: StreamSocket {
     return moved > 0 ? .moved(moved) : .blocked
   }
 
+  /// Sends close_notify and FIN behind what was taken; reading goes on.
   public func finishWriting() {
     guard phase == .open || phase == .handshake, !isFinishing else { return }
     isFinishing = true
@@ -126,6 +129,7 @@ public final class TLSSocket: StreamSocket {
     flush()
   }
 
+  /// Closes; what was taken still leaves, for up to 10 s, unless it is `resetting`.
   public func close(resetting: Bool) {
     guard phase != .closed else { return }
     handler = nil
@@ -230,13 +234,16 @@ public final class TLSSocket: StreamSocket {
 }
 
 extension TLSSocket: StreamSocketHandler {
+  /// The socket was connected before.
   public func streamSocketConnected() {}
 
+  /// The socket failed.
   public func streamSocketFailed(_ code: Int32) {
     phase = .failed(code)
     handler?.streamSocketFailed(code)
   }
 
+  /// The socket can be read or written.
   public func streamSocketReady(_ readiness: Readiness) {
     if readiness.contains(.writable) { flush() }
     if lingering != nil {

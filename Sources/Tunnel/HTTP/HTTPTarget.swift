@@ -6,9 +6,11 @@ enum HTTPTarget {
   static func absoluteForm(
     _ target: String, schemes: [String]
   ) -> (authority: String, path: String)? {
-    guard let scheme = schemes.map({ "\($0)://" }).first(where: { scheme in
-      target.prefix(scheme.count).lowercased() == scheme
-    }) else { return nil }
+    guard
+      let scheme = schemes.map({ "\($0)://" }).first(where: { scheme in
+        target.prefix(scheme.count).lowercased() == scheme
+      })
+    else { return nil }
     let rest = target.dropFirst(scheme.count)
     let authority = rest.prefix { !"/?#".contains($0) }
     let path = rest.dropFirst(authority.count)

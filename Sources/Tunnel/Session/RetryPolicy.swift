@@ -48,7 +48,8 @@ extension TunnelError {
     case .proxy(.credentialsMissing), .proxy(.credentialsRefused): false
     case .proxy: true
     case .cannotBind, .cannotListen, .unknownService, .notDynamic, .noDynamicService, .wrongKind,
-      .remoteListenRefused, .publicRefused, .leaseFile, .certificate, .refused, .denied, .accessFile,
+      .remoteListenRefused, .publicRefused, .leaseFile, .certificate, .refused, .denied,
+      .accessFile,
       .identityMismatch, .incompatible,
       .configuration, .system:
       false

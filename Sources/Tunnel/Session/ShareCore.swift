@@ -91,7 +91,8 @@ final class ShareCore {
   /// How visitors of public places reach the services: as peers do.
   var publicTargets: PublicPlaces.Targets {
     PublicPlaces.Targets(
-      connect: connect, connectDatagrams: connectDatagrams, udpTimeout: udpTimeout, watchesRequests: watchesRequests)
+      connect: connect, connectDatagrams: connectDatagrams, udpTimeout: udpTimeout,
+      watchesRequests: watchesRequests)
   }
 
   var statistics: TunnelTotals {

@@ -40,7 +40,8 @@ extension Grammar {
   /// What HTTPS is served with.
   static let certificate = Option(
     "certificate", "FILE", .path, default: "no HTTPS for the names of --http",
-    help: "PEM certificate (with its chain) for the names of --http: visitors of the --tls port who "
+    help:
+      "PEM certificate (with its chain) for the names of --http: visitors of the --tls port who "
       + "want one of them are served by HTTPS, which ends at the relay. Read again when it changes")
   /// Its key.
   static let certificateKey = Option(

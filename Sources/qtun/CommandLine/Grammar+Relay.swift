@@ -55,7 +55,8 @@ extension Grammar {
     arguments: [],
     options: [
       relayListen.spec, relayName.spec, relayIdentity.spec, publicPorts.spec, publicHTTP.spec,
-      publicTLS.spec, certificate.spec, certificateKey.spec, publicNames.spec, openRelay.spec, allowPublic.spec, relayState.spec,
+      publicTLS.spec, certificate.spec, certificateKey.spec, publicNames.spec, openRelay.spec,
+      allowPublic.spec, relayState.spec,
     ],
     examples: [
       ("qtun relay --name relay.example.org", "serve at UDP and TCP port \(Relay.defaultPort)"),

@@ -12,7 +12,9 @@ struct QRCode: Equatable {
   init?(_ text: String) {
     let bytes = Array(text.utf8)
     // The level of error correction is the lowest: a screen has no scratches.
-    guard let code = QRcode_encodeData(Int32(bytes.count), bytes, 0, QR_ECLEVEL_L) else { return nil }
+    guard let code = QRcode_encodeData(Int32(bytes.count), bytes, 0, QR_ECLEVEL_L) else {
+      return nil
+    }
     defer { QRcode_free(code) }
     let width = Int(code.pointee.width)
     self.width = width

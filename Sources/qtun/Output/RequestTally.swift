@@ -43,7 +43,9 @@ struct RequestTally: Equatable, Sendable {
     // The rank, rounded up, so that p99 of a few requests is the slowest one.
     var left = max(1, (timed * percent + 99) / 100)
     for (index, count) in buckets.enumerated() {
-      if count >= left { return index == Self.bucketCount - 1 ? most : min(most, Self.end(of: index)) }
+      if count >= left {
+        return index == Self.bucketCount - 1 ? most : min(most, Self.end(of: index))
+      }
       left -= count
     }
     return most
@@ -52,7 +54,9 @@ struct RequestTally: Equatable, Sendable {
   /// The line for people.
   var text: String {
     var line = "requests: \(count)"
-    for (index, count) in classes.enumerated() where count > 0 { line += ", \(count) \(index + 1)xx" }
+    for (index, count) in classes.enumerated() where count > 0 {
+      line += ", \(count) \(index + 1)xx"
+    }
     if broken > 0 { line += ", \(broken) broken off" }
     guard timed > 0 else { return line }
     let times = [50, 90, 99].compactMap { percent in

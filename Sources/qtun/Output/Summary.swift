@@ -35,7 +35,9 @@ struct Summary: Equatable, Sendable {
   }
 
   private var connectionText: String {
-    guard sessions > 0 else { return "done: no session in \(Format.duration(duration))" }
+    guard sessions > 0 || flows > 0 else {
+      return "done: no session in \(Format.duration(duration))"
+    }
     var line = "done: \(Format.count(flows, "flow"))"
     if flowsFailed > 0 { line += " (\(flowsFailed) failed)" }
     line += ", sent \(Format.bytes(bytesSent)), received \(Format.bytes(bytesReceived))"
@@ -46,6 +48,8 @@ struct Summary: Equatable, Sendable {
     }
     if sessions > 1 { line += ", \(Format.count(sessions, "session"))" }
     if let rtt { line += ", rtt \(Format.roundTripTime(rtt))" }
+    // Visitors of public addresses come over the relay's connection, which is not counted.
+    guard sessions > 0 else { return line }
     return line + ", loss \(Format.percentage(packetsLost, of: packetsSent))"
   }
 

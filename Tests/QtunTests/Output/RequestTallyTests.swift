@@ -6,7 +6,8 @@ import Tunnel
 @Suite("Request tally")
 struct RequestTallyTests {
   static func report(
-    _ status: Int?, _ time: Duration, method: String = "GET", path: String = "/", whole: Bool = true,
+    _ status: Int?, _ time: Duration, method: String = "GET", path: String = "/",
+    whole: Bool = true,
     service: String = ""
   ) -> RequestReport {
     RequestReport(
@@ -19,7 +20,9 @@ struct RequestTallyTests {
     var tally = RequestTally()
     #expect(tally.percentile(50) == nil)
     for number in 1...1_000 { tally.note(Self.report(200, .microseconds(number * 97))) }
-    for (percent, rank) in [(50, 500), (90, 900), (99, 990), (100, 1_000), (0, 1)] as [(UInt64, Int)] {
+    for (percent, rank) in [(50, 500), (90, 900), (99, 990), (100, 1_000), (0, 1)]
+      as [(UInt64, Int)]
+    {
       let exact = Duration.microseconds(rank * 97)
       let told = try #require(tally.percentile(percent))
       #expect(told >= exact && told <= exact + exact / 32)
@@ -39,7 +42,9 @@ struct RequestTallyTests {
   @Test("a line for people and an object for programs")
   func forms() {
     var tally = RequestTally()
-    for status in [200, 204, 302, 404, 500, 101] { tally.note(Self.report(status, .milliseconds(2))) }
+    for status in [200, 204, 302, 404, 500, 101] {
+      tally.note(Self.report(status, .milliseconds(2)))
+    }
     tally.note(Self.report(nil, .seconds(9), whole: false))
     #expect(
       tally.text

@@ -75,9 +75,10 @@ struct RequestViewTests {
     scene.knobs.time.withLock { $0 = .seconds(1) }
     view.note(RequestTallyTests.report(500, .milliseconds(1)))
     let lines = scene.pipe.readAvailable().split(separator: "\n")
-    #expect(lines.map { $0.trimmingPrefix(while: \.isWhitespace) } == [
-      "1950 requests not shown: too many at once", "x 500  GET  /  1.00 ms",
-    ])
+    #expect(
+      lines.map { $0.trimmingPrefix(while: \.isWhitespace) } == [
+        "1950 requests not shown: too many at once", "x 500  GET  /  1.00 ms",
+      ])
     view.tellHidden()
     #expect(scene.pipe.readAvailable().isEmpty)
     #expect(view.tally.count == 2_001)
@@ -110,7 +111,8 @@ struct RequestViewTests {
     settings.logFormat = .json
     scene.view(settings).note(RequestTallyTests.report(200, .milliseconds(1), path: "/a"))
     let line = scene.pipe.readAvailable()
-    #expect(line.contains(#""message":"request","fields":{"method":"GET","path":"/a","status":200,"#))
+    #expect(
+      line.contains(#""message":"request","fields":{"method":"GET","path":"/a","status":200,"#))
   }
 
   @Test("a pipe that nobody reads is offered lines without waiting for it")

@@ -30,7 +30,10 @@ struct BodyFramingTests {
 
   @Test("chunks end with the empty line of their trailer", arguments: [1, 3, 100])
   func chunks(step: Int) {
-    let whole = ["0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "00A;x=\"y\"\r\n0123456789\r\n0;a\r\nA: b\r\nC:\r\n\r\n"]
+    let whole = [
+      "0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n",
+      "00A;x=\"y\"\r\n0123456789\r\n0;a\r\nA: b\r\nC:\r\n\r\n",
+    ]
     for text in whole {
       #expect(end(text + "next", .chunked, step: step) == text.utf8.count)
       #expect(end(String(text.dropLast()), .chunked, step: step) == -1)
@@ -41,7 +44,8 @@ struct BodyFramingTests {
   }
 
   @Test(
-    "what is no chunk is found out", arguments: [
+    "what is no chunk is found out",
+    arguments: [
       "\r\n", "g\r\n", "5\nhello\r\n", "5\r\nhelloX", "5\r\nhello\rX", "-1\r\n", " 5\r\n", "5;\n",
       "0\r\nA\n", "0\r\n\rX", "1234567890abcdef\r\n", ";x\r\n",
     ])
@@ -52,7 +56,8 @@ struct BodyFramingTests {
   @Test("lines between chunks are bounded")
   func bounds() {
     #expect(end("5;" + String(repeating: "x", count: 20_000), .chunked, step: 1_000) == nil)
-    #expect(end("0\r\n" + String(repeating: "A: b\r\n", count: 4_000), .chunked, step: 1_000) == nil)
+    #expect(
+      end("0\r\n" + String(repeating: "A: b\r\n", count: 4_000), .chunked, step: 1_000) == nil)
   }
 
   @Test("of requests, only what every reader reads alike is taken")

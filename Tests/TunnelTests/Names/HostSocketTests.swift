@@ -77,7 +77,8 @@ struct HostSocketTests {
     loop.run(for: .milliseconds(20))
   }
 
-  @Test("requests for the same host pass untouched, in pieces of any size", arguments: [1, 7, 65_536])
+  @Test(
+    "requests for the same host pass untouched, in pieces of any size", arguments: [1, 7, 65_536])
   func sameHost(size: Int) {
     let body = "POST /2 HTTP/1.1\r\nhost: A.example:80\r\nContent-Length: 5\r\n\r\nhello"
     let chunked =
@@ -195,7 +196,8 @@ struct HostSocketTests {
 
   @Test("an upgrade passes everything, once it is granted")
   func upgrade() {
-    let wish = "GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+    let wish =
+      "GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
     let (client, share) = connect(wish)
     client.send(Array(other.utf8))
     settle()

@@ -60,10 +60,13 @@ struct ServerNameReaderTests {
   @Test("a name that comes twice is refused, in one extension or in two")
   func twice() {
     var hello = ClientHello(nil)
-    hello.serverName = ClientHello.list([(0, Array("a.example".utf8)), (0, Array("b.example".utf8))])
+    hello.serverName = ClientHello.list([
+      (0, Array("a.example".utf8)), (0, Array("b.example".utf8)),
+    ])
     #expect(read(hello.bytes) == .notTLS)
     var two = ClientHello("a.example")
-    two.others.append([0, 0] + ClientHello.vector(2, ClientHello.list([(0, Array("b.example".utf8))])))
+    two.others.append(
+      [0, 0] + ClientHello.vector(2, ClientHello.list([(0, Array("b.example".utf8))])))
     #expect(read(two.bytes) == .notTLS)
   }
 
@@ -92,7 +95,9 @@ struct ServerNameReaderTests {
     #expect(read([22, 3, 1, 0, 5, 1, 0xff, 0xff, 0xff, 0]) == .notTLS)
   }
 
-  @Test("every change of a byte ends in an answer or in waiting, never in a crash", arguments: Seeds.all)
+  @Test(
+    "every change of a byte ends in an answer or in waiting, never in a crash", arguments: Seeds.all
+  )
   func noise(seed: UInt64) {
     var random = SplitMix64(seed: seed)
     for _ in 0..<500 {

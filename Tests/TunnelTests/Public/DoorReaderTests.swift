@@ -52,7 +52,8 @@ struct DoorReaderTests {
     func page(_ failure: DoorFailure, _ name: String = "a.example") -> String {
       String(decoding: DoorKind.http.farewell(failure, name: name), as: UTF8.self)
     }
-    #expect(page(.nobody).hasPrefix("HTTP/1.1 404 ") && page(.nobody).contains("nobody shares a.example"))
+    #expect(
+      page(.nobody).hasPrefix("HTTP/1.1 404 ") && page(.nobody).contains("nobody shares a.example"))
     #expect(page(.nobody, "*").contains("nobody shares this address"))
     #expect(page(.refused).hasPrefix("HTTP/1.1 502 ") && page(.died).hasPrefix("HTTP/1.1 502 "))
     #expect(page(.tooMany).hasPrefix("HTTP/1.1 503 "))

@@ -114,7 +114,8 @@ extension FuzzTarget {
     var whole = HostReader()
     require(whole.read(stream) == result, "pieces change the host")
     require(head.values(of: "host").count <= 1, "two hosts")
-    require(HTTPTarget.host(ofAuthority: host.contains(":") ? "[\(host)]" : host) == host, "no host")
+    require(
+      HTTPTarget.host(ofAuthority: host.contains(":") ? "[\(host)]" : host) == host, "no host")
   }
 
   /// Both directions of a connection that is watched: what is told of was asked for, and is bounded.
