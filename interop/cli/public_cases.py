@@ -222,7 +222,7 @@ def _bulk(stage: Stage) -> None:
         probe.bind(("127.0.0.1", 0))
         target = probe.getsockname()[1]
     server = subprocess.Popen(
-        ["iperf3", "-s", "-1", "-B", "127.0.0.1", "-p", str(target)], stdout=subprocess.DEVNULL)
+        ["iperf3", "-s", "-B", "127.0.0.1", "-p", str(target)], stdout=subprocess.DEVNULL)
     stage.at_end(server.kill)
     share = _share(stage, relay, target, "--public")
     port = _port(_address(share))

@@ -229,6 +229,8 @@ extension PublicListeners {
   /// Its number means nothing any more.
   private func forget(_ member: PublicMember) {
     let node = ObjectIdentifier(member.peer)
+    // UDP has no end: who goes on writing goes on at another node.
+    member.peer.datagrams?.close(service: member.request.number)
     guard nodes[node]?.removeValue(forKey: member.request.number) != nil else { return }
     addresses.remove(member.source)
     if nodes[node]?.isEmpty == true { nodes[node] = nil }

@@ -258,6 +258,11 @@ extension PublicPlaces {
   /// Takes a stream that the relay opened; false when there is nothing that it could be of.
   func take(_ stream: StreamCore) -> Bool {
     guard !stream.id.isUnidirectional else { return false }
+    guard flows.count < Self.flowsMax else {
+      stream.reset(code: TunnelCode.sessionEnding)
+      stream.stopReceiving(code: TunnelCode.sessionEnding)
+      return true
+    }
     let flow = IncomingFlow(
       stream: stream, router: router,
       origin: ProxyProtocol.Origin(source: .any, destination: .any, identity: nil), loop: loop,
@@ -273,6 +278,9 @@ extension PublicPlaces {
     flow.start()
     return true
   }
+
+  /// Visitors at once: what a relay grants (`PublicLimits`), so an honest one never has more.
+  private static let flowsMax = 4_096
 
   private var router: FlowRouter {
     .publicListeners { [weak self] number in

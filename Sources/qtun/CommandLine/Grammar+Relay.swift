@@ -49,7 +49,10 @@ extension Grammar {
         + "change what is sent.",
       "With --ports, --http or --tls it also listens for everybody on behalf of shares, which ask "
         + "for it with --public. A port or name belongs to the share's key, for an hour after it was "
-        + "used last, also when the relay is started again.",
+        + "used last, also when the relay is started again. At one time it takes "
+        + "\(PublicLimits().visitorsPerListenerMax) visitors of each, "
+        + "\(PublicLimits().visitorsPerSourceMax) from one source, "
+        + "\(PublicLimits().visitorsPerNodeMax) of one share, and \(PublicLimits().visitorsMax) in all.",
       "Prints one line on standard output: what to give to --rendezvous.",
     ],
     arguments: [],

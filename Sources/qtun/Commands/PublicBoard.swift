@@ -4,7 +4,7 @@ internal import Synchronization
 internal import Tunnel
 
 /// Prints the public addresses of a share, each once, when a relay has begun to listen there; and ends
-/// the run if the first answer is a refusal, which nobody should overlook.
+/// the run if every relay refuses at first, which nobody should overlook.
 final class PublicBoard: Sendable {
   private let names: [PublicKey: String]
   private let hasSeveral: Bool
@@ -13,6 +13,7 @@ final class PublicBoard: Sendable {
 
   private struct State {
     var printed: Set<PublicAddress> = []
+    var refusing: Set<PublicKey> = []
     /// What waits until the ticket has been printed, which is the first line.
     var waiting: [PublicAddress]? = []
   }
@@ -51,7 +52,11 @@ final class PublicBoard: Sendable {
       }
       if isDue { tell(address, run) }
     case .publicRefused(let address, let status, isFirst: true):
-      run.note(.over(.publicRefused(address, status)))
+      let isHopeless = state.withLock { state in
+        state.refusing.insert(address.relay)
+        return state.refusing.count >= names.count
+      }
+      if isHopeless { run.note(.over(.publicRefused(address, status))) }
     default: break
     }
   }

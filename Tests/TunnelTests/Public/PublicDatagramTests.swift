@@ -27,6 +27,24 @@ struct PublicDatagramTests {
     #expect(node.datagramTargets.openCount == 3)
   }
 
+  @Test("who goes on writing is served by the process that has the port now")
+  func takeover() throws {
+    let world = try PublicWorld()
+    let first = try world.share(1, kind: .udp)
+    let number = try #require(first.port)
+    let port = SocketAddress.serverHost.with(port: number)
+    let server = DatagramProgram(network: world.network, at: SimDatagramTargets.dns)
+    server.echoes = true
+    let visitor = DatagramProgram(network: world.network, at: .otherHost)
+    visitor.send([1], to: port)
+    world.settle()
+    first.vanish()
+    let second = try world.share(1, kind: .udp)
+    visitor.send([2], to: port)
+    world.settle()
+    #expect(visitor.received == [[1], [2]] && second.datagramTargets.openCount == 1)
+  }
+
   @Test("when the share is gone the port is closed; when it is back it is the same")
   func restart() throws {
     let world = try PublicWorld()

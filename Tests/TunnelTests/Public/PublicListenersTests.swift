@@ -151,6 +151,21 @@ struct PublicListenersTests {
     }
   }
 
+  @Test("the same for a node that has no UDP")
+  func restartOverTCP() throws {
+    let world = try PublicWorld()
+    let node = try world.share(1, hasUDP: false)
+    let port = try #require(node.port)
+    #expect(echoes(world, port, by: node))
+    for pause in [Duration.milliseconds(50), .seconds(1), .seconds(5)] {
+      try world.restartRelay(after: pause)
+      let isBack = world.loop.run(for: .seconds(3)) { world.ports.tcpPorts == [port] }
+      #expect(isBack, "after \(pause)")
+      world.settle(.milliseconds(100))
+      #expect(echoes(world, port, by: node), "after \(pause)")
+    }
+  }
+
   @Test("a stranger cannot take a port in the moment before its holder is back")
   func race() throws {
     let world = try PublicWorld()

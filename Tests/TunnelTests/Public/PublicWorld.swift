@@ -16,6 +16,8 @@ final class PublicWorld {
   private(set) var file: [UInt8] = []
   private(set) var relayEvents: [RelayEvent] = []
   private let options: Options
+  /// TCP to the relay, for nodes that have no UDP.
+  private var tcp: SimTCP
   private var hosts: UInt32 = 0
 
   struct Options {
@@ -38,6 +40,7 @@ final class PublicWorld {
     network = SimNetwork(loop: loop, seed: 1, defaults: settings)
     ports = SimPublicPorts(network: network)
     (relay, listeners) = try Self.start(network, ports, options, LeaseBook(ports: options.range))
+    tcp = SimTCP(loop: loop, passes: true, listener: relay.core.carriers)
     watch()
   }
 
@@ -70,25 +73,34 @@ final class PublicWorld {
   /// kill -9, and a new start with what is in the file.
   func restartRelay(after pause: Duration) throws {
     relay.vanish()
+    tcp.resetAll()
+    tcp.passes = false
     listeners.close()
     ports.closeAll()
     loop.run(for: pause)
     let book = try LeaseText.decode(
       file, ports: options.range, kept: options.limits.leaseKept, time: time, now: loop.now)
     (relay, listeners) = try Self.start(network, ports, options, book)
+    tcp = SimTCP(loop: loop, passes: true, listener: relay.core.carriers)
     watch()
   }
 
   /// A node that shares `SimTargets.web` publicly.
   func share(
     _ key: UInt8, kind: PublicKind = .tcp, port: UInt16 = 0, name: String = "",
-    group: PublicGroup? = nil, latency: Duration? = nil
+    group: PublicGroup? = nil, latency: Duration? = nil, hasUDP: Bool = true
   ) throws -> PublicNode {
     hosts += 1
     let host = SocketAddress(ipv4: 0xc633_6400 + hosts, port: 0)
     if let latency { network.configure(host, .serverHost) { $0.latency = latency } }
     let wish = PublicWish(service: "", kind: kind, port: port, name: name)
-    let node = try PublicNode(network: network, host: host, key: key, wish: wish, group: group)
+    if !hasUDP { network.configure(host, .serverHost) { $0.isBlackhole = true } }
+    let node = try PublicNode(
+      network: network, host: host, key: key, wish: wish, group: group
+    ) { [weak self] address throws(RuntimeError) in
+      guard !hasUDP, let self else { throw .system("connect", ECONNREFUSED) }
+      return try tcp.connect(address)
+    }
     node.client.start()
     _ = loop.run(for: .seconds(5)) { node.answers > 0 }
     return node
@@ -108,7 +120,8 @@ final class PublicNode {
   private let registry: PathRegistry
 
   init(
-    network: SimNetwork, host: SocketAddress, key: UInt8, wish: PublicWish, group: PublicGroup?
+    network: SimNetwork, host: SocketAddress, key: UInt8, wish: PublicWish, group: PublicGroup?,
+    connect: @escaping CarrierDialer.Connect
   ) throws {
     let identity = Identity.fixture(key)
     endpoint = try EndpointCore(
@@ -118,8 +131,7 @@ final class PublicNode {
     endpoint.add(network.bind(host))
     registry = PathRegistry(endpoint: endpoint)
     let dialer = try CarrierDialer(
-      endpoint: endpoint, registry: registry, loop: network.loop, proxy: nil
-    ) { _ throws(RuntimeError) in throw .system("connect", ECONNREFUSED) }
+      endpoint: endpoint, registry: registry, loop: network.loop, proxy: nil, connect: connect)
     client = RendezvousClient(
       rendezvous: RendezvousAddress(
         key: SimRelay.identity.publicKey, addresses: [.serverHost.with(port: SimRelay.port)]),
