@@ -155,8 +155,10 @@ final class RendezvousClient {
       nextAttempt >= attempts.count
     else { return }
     // Visitors of a public place cannot reach us meanwhile.
-    let isUrgent = failures == 0 && publicPlaces != nil
-    let base = isUrgent ? Self.urgentBackoff : Self.backoff[min(failures, Self.backoff.count - 1)]
+    let usual = Self.backoff[min(failures, Self.backoff.count - 1)]
+    let base =
+      publicPlaces == nil
+      ? usual : failures == 0 ? Self.urgentBackoff : min(usual, Self.urgentBackoffMax)
     failures += 1
     // Nodes of a relay that restarts must not come back all at once.
     let delay = base * (0.5 + jitter() / 2)
@@ -241,6 +243,7 @@ final class RendezvousClient {
   /// A relay that was started again knows us a second or two later.
   private static let publicProbeInterval = Duration.seconds(1)
   private static let urgentBackoff = Duration.milliseconds(250)
+  private static let urgentBackoffMax = Duration.seconds(2)
   private static let greetingTimeout = Duration.seconds(5)
 }
 

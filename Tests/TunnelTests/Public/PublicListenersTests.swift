@@ -157,13 +157,24 @@ struct PublicListenersTests {
     let node = try world.share(1, hasUDP: false)
     let port = try #require(node.port)
     #expect(echoes(world, port, by: node))
-    for pause in [Duration.milliseconds(50), .seconds(1), .seconds(5)] {
+    for pause in [Duration.milliseconds(50), .seconds(1), .seconds(5), .seconds(30)] {
       try world.restartRelay(after: pause)
       let isBack = world.loop.run(for: .seconds(3)) { world.ports.tcpPorts == [port] }
       #expect(isBack, "after \(pause)")
       world.settle(.milliseconds(100))
       #expect(echoes(world, port, by: node), "after \(pause)")
     }
+  }
+
+  @Test("a relay that was away for ten minutes is found again within a quarter of a minute")
+  func longAbsence() throws {
+    let world = try PublicWorld()
+    let node = try world.share(1)
+    let port = try #require(node.port)
+    try world.restartRelay(after: .seconds(600))
+    let start = world.loop.now
+    let isBack = world.loop.run(for: .seconds(90)) { world.ports.tcpPorts == [port] }
+    #expect(isBack && world.loop.now - start < .seconds(15) && node.client.isOpen)
   }
 
   @Test("a stranger cannot take a port in the moment before its holder is back")
