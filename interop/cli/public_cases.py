@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import pathlib
 import re
 import signal
 import socket
@@ -13,7 +12,7 @@ import time
 
 from cli.datagram_cases import DatagramService
 from cli.group import Group
-from cli.sockets import dial, echo, ending, free_tcp_port, receive_exactly, receive_to_end
+from cli.sockets import dial, echo, ending, receive_exactly, receive_to_end
 from cli.stage import Stage, end, first_line, require_line, require_text
 from harness.process import Process
 from harness.suite import require
@@ -30,7 +29,7 @@ class Relay:
         wrapper: tuple[str, ...] = (),
     ) -> None:
         self.stage = stage
-        self.first = first or _free_range()
+        self.first = first or free_range()
         self.options = options or ("--open",)
         self.process = stage.start(
             "relay", "--listen", f"127.0.0.1:{port}", "--ports",
@@ -45,7 +44,7 @@ class Relay:
         return Relay(self.stage, *self.options, port=self.port, first=self.first)
 
 
-def _free_range() -> int:
+def free_range() -> int:
     """The first of some ports in a row that nobody listens at."""
     for first in range(21_000 + hash(time.monotonic_ns()) % 8_000, 32_000, PORTS):
         with contextlib.ExitStack() as stack:
@@ -60,27 +59,27 @@ def _free_range() -> int:
     raise AssertionError("no free ports")
 
 
-def _share(stage: Stage, relay: Relay, target: object, *options: object, key: str = "") -> Process:
+def start_share(stage: Stage, relay: Relay, target: object, *options: object, key: str = "") -> Process:
     words = ["--identity", stage.workspace.path / key] if key else []
     # The option takes the word behind it for its value.
     return stage.start(
         "share", target, "--listen", "127.0.0.1:0", "--rendezvous", relay.name, *words, *options)
 
 
-def _address(share: Process, number: int = 1) -> str:
+def address_of(share: Process, number: int = 1) -> str:
     """A public address that a share printed, after its ticket."""
     found = share.wait_for(lambda: share.output().count("\n") > number, seconds=20)
     require(bool(found), f"no public address: {share.errors()}")
     return share.output().split("\n")[number]
 
 
-def _port(address: str) -> int:
+def port_of(address: str) -> int:
     found = re.fullmatch(r"(?:udp:)?127\.0\.0\.1:(\d+)", address)
     require(found is not None, f"'{address}' is no public address")
     return int(found.group(1))
 
 
-def _echoes(port: int, message: bytes = b"hello, stranger") -> bool:
+def echoes(port: int, message: bytes = b"hello, stranger") -> bool:
     try:
         with dial(port) as visitor:
             visitor.settimeout(2)
@@ -93,7 +92,7 @@ def _echoes(port: int, message: bytes = b"hello, stranger") -> bool:
 def _wait_until_served(port: int, seconds: float) -> float:
     start = time.monotonic()
     while time.monotonic() - start < seconds:
-        if _echoes(port):
+        if echoes(port):
             return time.monotonic() - start
         time.sleep(0.05)
     require(False, f"port {port} does not serve again within {seconds} s")
@@ -126,15 +125,15 @@ def _tcp(stage: Stage) -> None:
     site.mkdir()
     body = bytes(range(256)) * 8192
     (site / "file").write_bytes(body)
-    share = _share(stage, relay, f"dir:{site}", "--public")
-    address = _address(share)
-    require(relay.first <= _port(address) < relay.first + PORTS, "the port is not of the range")
+    share = start_share(stage, relay, f"dir:{site}", "--public")
+    address = address_of(share)
+    require(relay.first <= port_of(address) < relay.first + PORTS, "the port is not of the range")
     found = subprocess.run(
         ["curl", "-sS", "--max-time", "20", f"http://{address}/file"], capture_output=True, check=True)
     require(hashlib.sha256(found.stdout).digest() == hashlib.sha256(body).digest(), "other bytes")
     service = stage.service(echo)
-    other = _share(stage, relay, service.port, "--public", relay.first + 4)
-    port = _port(_address(other))
+    other = start_share(stage, relay, service.port, "--public", relay.first + 4)
+    port = port_of(address_of(other))
     require(port == relay.first + 4, "it is not the port that was asked for")
     said = subprocess.run(
         ["nc", "-N", "-w", "10", "127.0.0.1", str(port)], input=b"over netcat\n", capture_output=True,
@@ -150,10 +149,10 @@ def _tcp(stage: Stage) -> None:
 def _json(stage: Stage) -> None:
     relay = Relay(stage)
     service = stage.service(echo)
-    share = _share(stage, relay, service.port, "--public", "--json")
-    fact = json.loads(_address(share))
+    share = start_share(stage, relay, service.port, "--public", "--json")
+    fact = json.loads(address_of(share))
     require(fact["event"] == "public" and fact["kind"] == "tcp", f"it says {fact}")
-    require(_echoes(fact["port"]), "nothing comes back")
+    require(echoes(fact["port"]), "nothing comes back")
     status = [json.loads(line) for line in stage.run("status", "--json").output().splitlines()]
     places = [place["address"] for run in status for place in run.get("public", [])]
     require(places == [fact["address"]], f"status says {places}")
@@ -165,7 +164,7 @@ def _half_close(stage: Stage) -> None:
     """Ends and resets arrive as what they are, also when the service speaks first or refuses."""
     relay = Relay(stage)
     service = stage.service(_named("first"))
-    port = _port(_address(_share(stage, relay, service.port, "--public")))
+    port = port_of(address_of(start_share(stage, relay, service.port, "--public")))
     with dial(port) as visitor:
         visitor.sendall(b"to the end")
         visitor.shutdown(socket.SHUT_WR)
@@ -179,13 +178,13 @@ def _half_close(stage: Stage) -> None:
 def _udp(stage: Stage) -> None:
     relay = Relay(stage)
     service = DatagramService(lambda data: data[::-1])
-    share = _share(stage, relay, f"udp:127.0.0.1:{service.port}", "--public")
-    address = _address(share)
+    share = start_share(stage, relay, f"udp:127.0.0.1:{service.port}", "--public")
+    address = address_of(share)
     require(address.startswith("udp:"), f"'{address}' is not of UDP")
     for size in [1, 1200, 9000, 60000]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as visitor:
             visitor.settimeout(1)
-            visitor.connect(("127.0.0.1", _port(address)))
+            visitor.connect(("127.0.0.1", port_of(address)))
             question = bytes(index * 7 % 251 for index in range(size))
             for _ in range(5):
                 visitor.send(question)
@@ -207,8 +206,8 @@ def _dns(stage: Stage) -> None:
 
     relay = Relay(stage)
     service = DatagramService(answer)
-    share = _share(stage, relay, f"udp:127.0.0.1:{service.port}", "--public", relay.first + 2)
-    port = _port(_address(share))
+    share = start_share(stage, relay, f"udp:127.0.0.1:{service.port}", "--public", relay.first + 2)
+    port = port_of(address_of(share))
     found = subprocess.run(
         ["dig", "+short", "+tries=3", "+time=3", "@127.0.0.1", "-p", str(port), "name.example"],
         capture_output=True, text=True, check=True)
@@ -225,8 +224,8 @@ def _bulk(stage: Stage) -> None:
     server = subprocess.Popen(
         ["iperf3", "-s", "-B", "127.0.0.1", "-p", str(target)], stdout=subprocess.DEVNULL)
     stage.at_end(server.kill)
-    share = _share(stage, relay, target, "--public")
-    port = _port(_address(share))
+    share = start_share(stage, relay, target, "--public")
+    port = port_of(address_of(share))
     found = subprocess.run(
         ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-P", "4", "-t", "2", "--bidir", "-J"],
         capture_output=True, text=True, timeout=60)
@@ -241,20 +240,20 @@ def _share_killed(stage: Stage) -> None:
     """The same key has its port back at once, though the relay still believes in the first process."""
     relay = Relay(stage)
     service = stage.service(echo)
-    share = _share(stage, relay, service.port, "--public")
-    port = _port(_address(share))
+    share = start_share(stage, relay, service.port, "--public")
+    port = port_of(address_of(share))
     visitor = dial(port)
     visitor.sendall(b"in the middle")
     require(receive_exactly(visitor, 13) == b"in the middle", "no answer")
     end(share, signal.SIGKILL)
-    again = _share(stage, relay, service.port, "--public")
-    require(_port(_address(again)) == port, "it has another port")
+    again = start_share(stage, relay, service.port, "--public")
+    require(port_of(address_of(again)) == port, "it has another port")
     _wait_until_served(port, 3)
     visitor.close()
     # A service of its own gets a port of its own, and leaves this one alone.
-    other = _share(stage, relay, stage.service(echo).port, "--public")
-    require(_port(_address(other)) != port, "two services have one port")
-    require(_echoes(port), "the first one is served no more")
+    other = start_share(stage, relay, stage.service(echo).port, "--public")
+    require(port_of(address_of(other)) != port, "two services have one port")
+    require(echoes(port), "the first one is served no more")
 
 
 @GROUP.case("public-relay-killed")
@@ -263,8 +262,8 @@ def _relay_killed(stage: Stage) -> None:
     relay = Relay(stage)
     service = stage.service(echo)
     shares = [
-        _share(stage, relay, service.port, "--public", key=f"key-{number}") for number in range(3)]
-    ports = [_port(_address(share)) for share in shares]
+        start_share(stage, relay, service.port, "--public", key=f"key-{number}") for number in range(3)]
+    ports = [port_of(address_of(share)) for share in shares]
     require(len(set(ports)) == 3, f"ports {ports}")
     relay = relay.kill_and_restart()
     start = time.monotonic()
@@ -273,10 +272,10 @@ def _relay_killed(stage: Stage) -> None:
     # Even a share that was gone meanwhile: the lease is in the file.
     end(shares[0], signal.SIGKILL)
     relay = relay.kill_and_restart()
-    stranger = _share(stage, relay, service.port, "--public", ports[0], key="thief")
+    stranger = start_share(stage, relay, service.port, "--public", ports[0], key="thief")
     require(stranger.wait(10) == 4, f"the thief ended with {stranger.status}")
-    again = _share(stage, relay, service.port, "--public", key="key-0")
-    require(_port(_address(again)) == ports[0], "it has another port")
+    again = start_share(stage, relay, service.port, "--public", key="key-0")
+    require(port_of(address_of(again)) == ports[0], "it has another port")
 
 
 @GROUP.case("public-refusals")
@@ -284,97 +283,23 @@ def _refusals(stage: Stage) -> None:
     """Each says why."""
     service = stage.service(echo)
     relay = Relay(stage)
-    holder = _share(stage, relay, service.port, "--public", relay.first)
-    _address(holder)
+    holder = start_share(stage, relay, service.port, "--public", relay.first)
+    address_of(holder)
     for words, text in [
         (["--public", relay.first], "another key holds it"),
         (["--public", "80"], "it does not give out this port"),
         (["--public", "app.example.com"], "it has no public addresses of this kind"),
     ]:
-        share = _share(stage, relay, service.port, *words, key="other")
+        share = start_share(stage, relay, service.port, *words, key="other")
         require(share.wait(10) == 4, f"{words}: it ended with {share.status}")
         require_text(share.errors(), text)
     # What another program has is passed over, and said where it was asked for.
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", relay.first + 1))
         taken.listen()
-        share = _share(stage, relay, service.port, "--public", relay.first + 1, key="other")
+        share = start_share(stage, relay, service.port, "--public", relay.first + 1, key="other")
         require(share.wait(10) == 4, f"it ended with {share.status}")
         require_text(share.errors(), "another program there has the port")
-
-
-@GROUP.case("public-allow")
-def _allow(stage: Stage) -> None:
-    """Who is not in the list gets nothing, and who is taken out of it loses what it has."""
-    identity = stage.run("keygen", "--out", stage.workspace.path / "friend").output().strip()
-    allowed = stage.workspace.path / "allowed"
-    allowed.write_text(f"{identity}\n")
-    relay = Relay(stage, "--allow", allowed)
-    service = stage.service(echo)
-    stranger = _share(stage, relay, service.port, "--public", key="stranger")
-    require(stranger.wait(10) == 4, f"it ended with {stranger.status}")
-    require_text(stranger.errors(), "does not let us have public addresses", "not on its list")
-    friend = _share(stage, relay, service.port, "--public", key="friend")
-    port = _port(_address(friend))
-    visitor = dial(port)
-    visitor.sendall(b"x")
-    receive_exactly(visitor, 1)
-    allowed.write_text("# nobody\n")
-    require(ending(visitor) == "RST", "a visitor stays although the right is gone")
-    with contextlib.suppress(ConnectionRefusedError):
-        dial(port).close()
-        require(False, "somebody listens although the right is gone")
-
-
-def _token(stage: Stage, label: str, *options: object) -> pathlib.Path:
-    """A file with a new token of the relay."""
-    path = stage.workspace.path / f"token-{label}"
-    path.write_text(stage.run("token", "add", "--label", label, *options).output())
-    path.chmod(0o600)
-    return path
-
-
-@GROUP.case("public-token", seconds=60)
-def _tokens(stage: Stage) -> None:
-    """A token says which ports and names its holder may have; taken back, they are gone in 5 s."""
-    first, door = _free_range(), free_tcp_port()
-    port = _token(stage, "port", "--no-relay", "--allow-ports", first + 2)
-    name = _token(stage, "name", "--allow-name", "*.a.test")
-    plain = _token(stage, "plain")
-    relay = Relay(
-        stage, "--http", f"127.0.0.1:{door}", "--names", "*.test", first=first)
-    service = stage.service(echo)
-    refused = [
-        (port, first + 1, "does not give out this port"), (plain, first + 2, "does not let us"),
-        (name, first + 2, "does not let us"), (name, "b.test", "does not give out this name"),
-        (port, "b.a.test", "does not let us")]
-    for number, (token, wish, reason) in enumerate(refused):
-        share = _share(
-            stage, relay, service.port, "--token-file", token, "--public", wish, key=f"s{number}")
-        require(share.wait(10) == 4, f"{wish} ended with {share.status}")
-        require_text(share.errors(), reason)
-    site = _share(
-        stage, relay, service.port, "--token-file", name, "--public", "b.a.test", key="site")
-    require(_address(site) == f"http://b.a.test:{door}", "the name is another one")
-    # The one port that the token is for, without being named.
-    share = _share(stage, relay, service.port, "--token-file", port, "--public", key="port")
-    require(_port(_address(share)) == first + 2, "the port is another one")
-    visitor = dial(first + 2)
-    visitor.sendall(b"x")
-    receive_exactly(visitor, 1)
-    begin = time.monotonic()
-    stage.run("token", "revoke", "port")
-    visitor.settimeout(5)
-    require(ending(visitor) == "RST", "a visitor stays although the token is revoked")
-    print(f"  revoked to gone: {time.monotonic() - begin:.2f} s")
-    with contextlib.suppress(ConnectionRefusedError):
-        dial(first + 2).close()
-        require(False, "somebody listens although the token is revoked")
-    # What it held is free for others at once.
-    fresh = _token(stage, "fresh", "--allow-ports", f"{first}-{first + PORTS - 1}")
-    heir = _share(
-        stage, relay, service.port, "--token-file", fresh, "--public", first + 2, key="heir")
-    require(_port(_address(heir)) == first + 2 and _echoes(first + 2), "the heir is not served")
 
 
 @GROUP.case("public-wrong-words")
@@ -407,12 +332,12 @@ def _group(stage: Stage) -> None:
     shares = []
     for number, service in enumerate(services):
         shares.append(
-            _share(stage, relay, service.port, "--group", secret, "--public", key=f"member-{number}"))
-        require(_port(_address(shares[-1])) == _port(_address(shares[0])), "members differ")
-    port = _port(_address(shares[0]))
+            start_share(stage, relay, service.port, "--group", secret, "--public", key=f"member-{number}"))
+        require(port_of(address_of(shares[-1])) == port_of(address_of(shares[0])), "members differ")
+    port = port_of(address_of(shares[0]))
     names = [_who(port) for _ in range(6)]
     require(names.count("one") == names.count("two") == 3, f"served by {names}")
-    other = _share(stage, relay, services[0].port, "--public", port, key="uninvited")
+    other = start_share(stage, relay, services[0].port, "--public", port, key="uninvited")
     require(other.wait(10) == 4, f"it ended with {other.status}")
     require_text(other.errors(), "another key holds it")
     # The target of one is gone: nobody notices.
@@ -433,8 +358,8 @@ def _proxy_protocol(stage: Stage) -> None:
 
     relay = Relay(stage)
     service = stage.service(head)
-    share = _share(stage, relay, service.port, "--proxy-protocol", "v1", "--public")
-    port = _port(_address(share))
+    share = start_share(stage, relay, service.port, "--proxy-protocol", "v1", "--public")
+    port = port_of(address_of(share))
     with dial(port) as visitor:
         source = visitor.getsockname()[1]
         visitor.sendall(b"body")
@@ -449,8 +374,8 @@ def _drain(stage: Stage) -> None:
     """A share that is told to stop takes no visitor more and serves those that are there to the end."""
     relay = Relay(stage)
     service = stage.service(echo)
-    share = _share(stage, relay, service.port, "--public")
-    port = _port(_address(share))
+    share = start_share(stage, relay, service.port, "--public")
+    port = port_of(address_of(share))
     visitor = dial(port)
     visitor.sendall(b"a")
     receive_exactly(visitor, 1)
@@ -473,17 +398,17 @@ def _http_names(stage: Stage) -> None:
         site = stage.workspace.path / name
         site.mkdir()
         (site / "index.html").write_text(f"this is {name}")
-        share = _share(stage, relay, f"dir:{site}", "--public", f"{name}.example.com", key=f"k-{name}")
-        address = _address(share)
+        share = start_share(stage, relay, f"dir:{site}", "--public", f"{name}.example.com", key=f"k-{name}")
+        address = address_of(share)
         require(address == f"http://{name}.example.com:{door}", f"it says {address}")
     for name in ["one", "two", "two", "one"]:
         found = subprocess.run(
             ["curl", "-sS", "--max-time", "10", "--resolve", f"{name}.example.com:{door}:127.0.0.1",
              f"http://{name}.example.com:{door}/"], capture_output=True, text=True, check=True)
         require(found.stdout == f"this is {name}", f"{name} is '{found.stdout}'")
-    thief = _share(stage, relay, f"dir:{stage.workspace.path}", "--public", "one.example.com", key="t")
+    thief = start_share(stage, relay, f"dir:{stage.workspace.path}", "--public", "one.example.com", key="t")
     require(thief.wait(10) == 4, f"the thief ended with {thief.status}")
-    other = _share(stage, relay, f"dir:{stage.workspace.path}", "--public", "example.org", key="t")
+    other = start_share(stage, relay, f"dir:{stage.workspace.path}", "--public", "example.org", key="t")
     require(other.wait(10) == 4, f"it ended with {other.status}")
     require_text(other.errors(), "it does not give out this name")
 
@@ -508,7 +433,7 @@ def _descriptors(stage: Stage) -> None:
     """A relay without descriptors lets visitors wait, does not spin, and takes them when others leave."""
     relay = Relay(stage, wrapper=("prlimit", "--nofile=48:48"))
     service = stage.service(echo)
-    port = _port(_address(_share(stage, relay, service.port, "--public")))
+    port = port_of(address_of(start_share(stage, relay, service.port, "--public")))
     visitors = [dial(port) for _ in range(60)]
     visitors[0].sendall(b"still there")
     require(receive_exactly(visitors[0], 11) == b"still there", "an early visitor is not served")
@@ -531,9 +456,9 @@ def _visitors(stage: Stage) -> None:
     """Five hundred visitors of one share at a time, and no descriptor more when they are gone."""
     relay = Relay(stage)
     service = stage.service(echo)
-    share = _share(stage, relay, service.port, "--public")
-    port = _port(_address(share))
-    require(_echoes(port), "nothing comes back")
+    share = start_share(stage, relay, service.port, "--public")
+    port = port_of(address_of(share))
+    require(echoes(port), "nothing comes back")
     before = [process.descriptor_count for process in [relay.process, share]]
     visitors = [dial(port) for _ in range(500)]
     for index, visitor in enumerate(visitors):
