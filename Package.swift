@@ -19,14 +19,16 @@ let package = Package(
     .library(name: "Tunnel", targets: ["Tunnel"]),
   ],
   targets: [
-    // ngtcp2, GnuTLS and nghttp3 come from the system; `scripts/setup` installs them.
+    // ngtcp2, GnuTLS, nghttp3 and libqrencode come from the system; `scripts/setup` installs them.
+    .systemLibrary(name: "CQrencode"),
     .target(name: "CNgtcp2", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "QuicTransport", dependencies: ["CNgtcp2"], swiftSettings: settings),
     .target(name: "HolePunch", dependencies: ["QuicTransport"], swiftSettings: settings),
     .target(
       name: "Tunnel", dependencies: ["HolePunch", "QuicTransport"], swiftSettings: settings),
     .executableTarget(
-      name: "qtun", dependencies: ["HolePunch", "QuicTransport", "Tunnel"], swiftSettings: settings),
+      name: "qtun", dependencies: ["CQrencode", "HolePunch", "QuicTransport", "Tunnel"],
+      swiftSettings: settings),
     // Drives the transport against foreign QUIC stacks; see interop/run-tests.
     .executableTarget(
       name: "qtun-interop", dependencies: ["CNgtcp2", "QuicTransport"], path: "interop/Endpoint",

@@ -78,6 +78,11 @@ public struct Service: Sendable {
     }
   }
 
+  /// Where a datagram of it goes; nowhere for a service of streams.
+  var datagramTargets: [SocketAddress] {
+    if case .udp(let addresses) = target { addresses } else { [] }
+  }
+
   /// The port for the connecting side to listen on; 0 when there is none to suggest.
   var suggestedPort: UInt16 {
     switch target {
@@ -95,6 +100,8 @@ public struct Service: Sendable {
 struct ServiceRoute {
   let goal: Goal
   var proxyProtocol: ProxyProtocol?
+  /// The far end waits to hear that the target is reached.
+  var sendsGoAhead = false
 
   enum Goal {
     /// In the order of trying.

@@ -19,6 +19,8 @@ public actor Share {
   private let listener: TCPListener
   private let core: ShareCore
   private let meeting: MeetingCore?
+  /// One for each relay, where something is shared publicly.
+  private let publicPlaces: [PublicPlaces]
   /// Nil where a sandbox allows none: changes are then noticed by probes.
   private let watcher: SystemWatcher?
 
@@ -57,6 +59,14 @@ public actor Share {
     public var relayTokens: [RelayToken] = []
     /// STUN servers to ask besides: further vantage points.
     public var stunServers: [SocketAddress] = []
+    /// Whether HTTP requests that pass are told of (`TunnelEvent.request`). It costs a look at each
+    /// head, and nothing where it is false.
+    public var watchesRequests = false
+    /// What the relays in `rendezvous` shall listen at publicly: `PublicWish.countMax` at most, each
+    /// for a service of TCP, UDP, a Unix socket or a folder.
+    public var publicWishes: [PublicWish] = []
+    /// Others who share the same public places; nil for nobody.
+    public var publicGroup: PublicGroup?
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
     public var hidesAddresses = false
 
@@ -93,10 +103,17 @@ public actor Share {
   }
 
   /// What it is doing right now. Bounded, and cheap enough for several times a second.
-  public var report: TunnelReport { core.report }
+  public var report: TunnelReport {
+    var report = core.report
+    report.totals = statistics
+    report.publicAddresses = publicPlaces.flatMap(\.addresses)
+    return report
+  }
 
   /// Sums so far.
-  public var statistics: TunnelTotals { core.statistics }
+  public var statistics: TunnelTotals {
+    publicPlaces.reduce(into: core.statistics) { $0.add(flowsOf: $1.statistics) }
+  }
 
   /// Takes no more sessions and flows, and returns when those that are open have ended or `grace`
   /// is over. Call `close` next.
@@ -108,7 +125,13 @@ public actor Share {
     let loop = self.loop
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let once = Once(continuation, loop: loop, deadline: loop.now + grace)
-      core.drain { once.resume() }
+      var left = 1 + publicPlaces.count
+      let done = {
+        left -= 1
+        if left == 0 { once.resume() }
+      }
+      core.drain(completion: done)
+      for places in publicPlaces { places.drain(completion: done) }
     }
     return core.isConfirmed
   }
@@ -125,6 +148,7 @@ public actor Share {
   public func close() async {
     listener.close()
     watcher?.close()
+    for places in publicPlaces { places.close() }
     core.close()
     guard let meeting else { return }
     await withCheckedContinuation { continuation in
@@ -134,8 +158,10 @@ public actor Share {
 
   private init(
     loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, listener: TCPListener,
-    core: ShareCore, watcher: SystemWatcher?, meeting: MeetingCore?
+    core: ShareCore, watcher: SystemWatcher?, meeting: MeetingCore?,
+    publicPlaces: [PublicPlaces]
   ) {
+    self.publicPlaces = publicPlaces
     self.watcher = watcher
     self.meeting = meeting
     self.loop = loop
@@ -200,8 +226,10 @@ public actor Share {
             bufferBytes: SessionSettings.socketBufferBytes)
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
+      core.watchesRequests = configuration.watchesRequests
+      nonisolated(unsafe) let publicPlaces = try makePublicPlaces(configuration, core, onEvent)
       nonisolated(unsafe) let meeting = try openMeeting(
-        configuration, bound: bound, gate: gate, onEvent: onEvent)
+        configuration, bound: bound, gate: gate, publicPlaces: publicPlaces, onEvent: onEvent)
       nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) {
         [weak core, weak meeting] _ in
         core?.lookAgain()
@@ -209,11 +237,11 @@ public actor Share {
       }
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
-        core: core, watcher: watcher, meeting: meeting)
+        core: core, watcher: watcher, meeting: meeting, publicPlaces: publicPlaces)
     }
 
     private func openMeeting(
-      _ configuration: Configuration, bound: Bound, gate: Gate,
+      _ configuration: Configuration, bound: Bound, gate: Gate, publicPlaces: [PublicPlaces],
       onEvent: @escaping @Sendable (TunnelEvent) -> Void
     ) throws(TunnelError) -> MeetingCore? {
       guard !configuration.rendezvous.isEmpty else { return nil }
@@ -229,8 +257,33 @@ public actor Share {
       for client in clients {
         client.token = configuration.relayTokens.first { $0.isFor(client.rendezvous.key) }
       }
+      for (client, places) in zip(clients, publicPlaces) { client.publicPlaces = places }
       meeting.start(clients)
       return meeting
+    }
+
+    /// One for each rendezvous.
+    private func makePublicPlaces(
+      _ configuration: Configuration, _ core: ShareCore,
+      _ onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    ) throws(TunnelError) -> [PublicPlaces] {
+      guard !configuration.publicWishes.isEmpty else { return [] }
+      guard configuration.publicWishes.count <= PublicWish.countMax else {
+        throw .configuration("a share has \(PublicWish.countMax) public addresses at most")
+      }
+      var wishes: [(wish: PublicWish, service: Service, label: [UInt8])] = []
+      for wish in configuration.publicWishes {
+        guard let service = configuration.services.first(where: { $0.name == wish.service }) else {
+          throw .configuration("there is no service \(wish.service) to listen publicly for")
+        }
+        wishes.append((wish, service, configuration.label(of: service, for: wish)))
+      }
+      let targets = core.publicTargets
+      return configuration.rendezvous.prefix(RendezvousAddress.countMax).map { rendezvous in
+        PublicPlaces(
+          wishes, group: configuration.publicGroup, relay: rendezvous.key, targets: targets,
+          loop: loop, onEvent: onEvent)
+      }
     }
 
     private static func finder(loop: EpollLoop) -> TargetFinder {

@@ -35,6 +35,12 @@ public enum TunnelError: Error, Sendable {
   case denied(Denial)
   /// A file that says who may come in cannot be used.
   case accessFile(AccessProblem)
+  /// The file that a relay keeps its leases in cannot be read.
+  case leaseFile(path: String, AccessFileError)
+  /// The certificate for a relay's visitors cannot be used.
+  case certificate(file: String, QuicError)
+  /// The relay does not listen publicly for us.
+  case publicRefused(PublicAddress, PublicStatus)
   /// Somebody else answers at the ticket's address.
   case identityMismatch(expected: PublicKey, actual: PublicKey)
   /// The peer speaks another protocol or version.

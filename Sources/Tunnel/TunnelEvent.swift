@@ -22,6 +22,8 @@ public enum TunnelEvent: Sendable {
   case sessionRefused(remote: SocketAddress, reason: QuicError)
   case flowOpened(number: Int64)
   case flowEnded(FlowReport)
+  /// An HTTP request passed through the share and has its answer, or will have none.
+  case request(RequestReport)
   /// A UDP flow began; they are numbered on their own.
   case datagramFlowOpened(number: UInt64)
   case datagramFlowEnded(DatagramFlowReport)
@@ -33,6 +35,11 @@ public enum TunnelEvent: Sendable {
   case remoteListening(SocketAddress)
   /// The sharing side does not listen there for us. What it did before a reconnect is asked for again.
   case remoteListenRefused(SocketAddress, ListenStatus)
+  /// A relay listens publicly for us there, from now or again.
+  case publicListening(PublicAddress)
+  /// A relay does not listen for us, or not any more. The first answer to a wish is told as such; where
+  /// it listened before, it is asked again if that may help.
+  case publicRefused(PublicAddress, PublicStatus, isFirst: Bool)
   /// A local connection was closed because the peer allows no more flows for now.
   case flowLimitReached
   /// The peer takes no new flows.
@@ -79,6 +86,19 @@ public struct TunnelTotals: Sendable {
 }
 
 extension TunnelTotals {
+  /// Adds flows that belong to no session.
+  mutating func add(flowsOf other: TunnelTotals) {
+    flows += other.flows
+    flowsOpen += other.flowsOpen
+    flowsFailed += other.flowsFailed
+    flowsRefused += other.flowsRefused
+    bytesSent += other.bytesSent
+    bytesReceived += other.bytesReceived
+    datagramFlows += other.datagramFlows
+    datagramFlowsOpen += other.datagramFlowsOpen
+    datagrams += other.datagrams
+  }
+
   /// Adds the UDP flows of a session.
   mutating func note(_ flows: DatagramFlows?) {
     guard let flows else { return }

@@ -6,6 +6,8 @@ public struct TunnelReport: Sendable {
   public var totals: TunnelTotals
   /// Open sessions, the oldest first; `sessionsMax` at most, however many there are.
   public var sessions: [SessionReport]
+  /// Where relays listen publicly for the share.
+  public var publicAddresses: [PublicAddress] = []
   /// What the link is waiting for, while it has no session.
   public var isDialling: Bool
 

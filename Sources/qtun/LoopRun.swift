@@ -10,6 +10,8 @@ actor LoopRun {
   nonisolated let log: Log
   nonisolated let console: Console
   nonisolated let settings: GlobalSettings
+  /// The HTTP requests that pass through a share.
+  nonisolated let requests: RequestView
 
   private let signals: SignalPipe
   private let status: LiveStatus
@@ -76,6 +78,7 @@ actor LoopRun {
     lastShown = loop.now
     log = Log(
       level: settings.logLevel, format: settings.logFormat, console: console, clock: .system)
+    requests = RequestView(settings: settings, console: console)
     (wakeups, wake) = AsyncStream.makeStream()
   }
 
@@ -175,9 +178,12 @@ extension LoopRun {
 
   /// Answers `qtun status` from now on. Where no socket can be made, the run goes on without.
   ///
-  /// - Parameter header: writes what does not change.
+  /// - Parameters:
+  ///   - publicText: a public address as visitors write it.
+  ///   - header: writes what does not change.
   func offerStatus(
     _ report: @escaping @Sendable () async -> TunnelReport,
+    publicText: @escaping @Sendable (PublicAddress) -> String = { Describe.place($0, relay: "") },
     header: @escaping @Sendable (inout JSONWriter) -> Void
   ) {
     guard let folder = ControlFolder.make(environment: .process) else {
@@ -190,7 +196,7 @@ extension LoopRun {
         // SAFETY: called on the loop, where the task runs as well.
         nonisolated(unsafe) let answer = respond
         Task(executorPreference: self.loop) {
-          answer(await self.describe(await report(), header))
+          answer(await self.describe(await report(), publicText, header))
         }
       }
     } catch {
@@ -199,23 +205,32 @@ extension LoopRun {
   }
 
   private func describe(
-    _ report: TunnelReport, _ header: @escaping @Sendable (inout JSONWriter) -> Void
+    _ report: TunnelReport, _ publicText: @escaping @Sendable (PublicAddress) -> String,
+    _ header: @escaping @Sendable (inout JSONWriter) -> Void
   ) -> String {
-    StatusJSON(report: report, header: header).text(process: getpid(), uptime: loop.now - start)
+    StatusJSON(report: report, header: header, publicText: publicText).text(
+      process: getpid(), uptime: loop.now - start)
   }
 
   private func redraw(_ statistics: @Sendable () async -> TunnelTotals) async {
     let totals = await statistics()
     let isConnected = totals.sessionsOpen > 0
+    // Visitors of public addresses come without a session.
+    let isServing = totals.sessions == 0 && totals.flows > 0
+    let (now, last) = (totals.connection, lastTotals.connection)
     let status = TunnelStatus(
-      phase: isConnected ? .connected : .waiting, path: totals.path.map(Describe.path),
-      rtt: isConnected ? totals.connection.smoothedRTT : nil,
+      phase: isConnected ? .connected : isServing ? .serving : .waiting,
+      path: totals.path.map(Describe.path), rtt: isConnected ? now.smoothedRTT : nil,
       flows: UInt64(totals.flowsOpen + totals.datagramFlowsOpen),
-      bytesSent: totals.connection.bytesSent &- lastTotals.connection.bytesSent,
-      bytesReceived: totals.connection.bytesReceived &- lastTotals.connection.bytesReceived,
-      interval: loop.now - lastShown)
+      bytesSent: isServing
+        ? totals.bytesSent &- lastTotals.bytesSent : now.bytesSent &- last.bytesSent,
+      bytesReceived: isServing
+        ? totals.bytesReceived &- lastTotals.bytesReceived
+        : now.bytesReceived &- last.bytesReceived,
+      interval: loop.now - lastShown, requests: requests.tally.count)
     lastTotals = totals
     lastShown = loop.now
+    requests.tellHidden()
     self.status.show(status)
     if let ticker { loop.schedule(ticker, at: loop.now + .milliseconds(500)) }
   }
@@ -224,8 +239,9 @@ extension LoopRun {
   ///
   /// - Parameter isOutputTaken: standard output belongs to data.
   func summarize(_ totals: TunnelTotals, isOutputTaken: Bool = false) throws(Failure) {
+    requests.tellHidden()
     status.clear()
-    let summary = Summary(
+    var summary = Summary(
       duration: loop.now - start, sessions: UInt64(totals.sessions), flows: UInt64(totals.flows),
       flowsFailed: UInt64(totals.flowsFailed), datagramFlows: UInt64(totals.datagramFlows),
       datagramsSent: totals.datagrams.sent, datagramsReceived: totals.datagrams.received,
@@ -234,6 +250,7 @@ extension LoopRun {
       bytesReceived: totals.bytesReceived + totals.datagrams.bytesReceived,
       rtt: totals.sessions > 0 ? totals.connection.smoothedRTT : nil,
       packetsSent: totals.connection.datagramsSent, packetsLost: totals.connection.packetsLost)
+    summary.requests = requests.tally
     if settings.isJSON {
       if isOutputTaken {
         console.printLine(summary.json)
@@ -283,6 +300,7 @@ extension LoopRun {
     case .meeting(let event): report(event)
     case .flowOpened(let number): log.debug("flow opened", .flow(number))
     case .flowEnded(let flow): report(flow)
+    case .request(let request): requests.note(request)
     case .datagramFlowOpened(let number): log.debug("udp flow opened", .flow(Int64(number)))
     case .datagramFlowEnded(let flow): report(flow)
     case .listeningForPeer(let peer, let address):
@@ -300,6 +318,14 @@ extension LoopRun {
       log.warning(
         "the sharing side does not listen", .address(address.description),
         .cause(Describe.refusal(status)))
+    case .publicListening(let address):
+      log.info(
+        "the relay listens for everybody", .address(Describe.place(address, relay: "")),
+        .peer(address.relay.description))
+    case .publicRefused(let address, let status, _):
+      log.warning(
+        "the relay does not listen for us", .address(Describe.place(address, relay: "")),
+        .cause(Describe.refusal(status)), .fix(Describe.fix(status)))
     case .flowLimitReached:
       log.warning("connection refused", .cause("the peer allows no more flows for now"))
     case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))

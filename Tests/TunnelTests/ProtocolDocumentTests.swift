@@ -21,6 +21,8 @@ struct ProtocolDocumentTests {
     case "relayed": try checkRelayed(vector)
     case "forwarding": try checkForwarding(vector)
     case "relay": try checkRelay(vector)
+    case "public": try checkPublic(vector)
+    case "public-header": try checkPublicHeader(vector)
     case "find-token": try checkFindToken(vector)
     case "relay-token": try checkRelayToken(vector)
     case "go-ahead": #expect(try vector.bytes("hex") == [GoAhead.byte])
@@ -43,8 +45,7 @@ struct ProtocolDocumentTests {
       Set(vectors.map(\.kind)) == [
         "varint", "message", "proof", "header", "ticket", "grant", "path", "probe", "relayed",
         "forwarding", "preface", "frame", "go-ahead", "datagram", "upgrade", "websocket",
-        "reverse-header", "relay",
-        "find-token", "relay-token", "target",
+        "reverse-header", "relay", "public", "public-header", "find-token", "relay-token", "target",
       ])
     let named = Set(vectors.compactMap { $0.fields["name"] })
     for message in ControlMessageTests.samples { #expect(named.contains(Self.name(of: message))) }
@@ -99,7 +100,7 @@ struct ProtocolDocumentTests {
         "datagrams that are not whole yet",
         "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
       ),
-      ("head of an HTTP request or answer", "\(CarrierHeadReader.bytesMax) bytes"),
+      ("head of an HTTP request or answer", "\(LenientHeadReader.bytesMax) bytes"),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))

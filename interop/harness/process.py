@@ -55,6 +55,12 @@ class Process:
         return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
+    def processor_seconds(self) -> float:
+        """The processor time that it has used."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def resident_bytes(self) -> int:
         """The memory that is resident now (VmRSS)."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()

@@ -52,7 +52,7 @@ class Stage:
 
     def start_relay(self, node: Node) -> Program:
         return Program(
-            self.net, node, self.qtun, self.folder, "relay", "--name", node.addresses[0],
+            self.net, node, self.qtun, self.folder, "relay", "--open", "--name", node.addresses[0],
             "--identity", f"{self.folder}/{node.name.replace(' ', '-')}")
 
     def homes(self, letters: str) -> tuple[list[Router], Node, Node]:

@@ -98,6 +98,9 @@ static inline uint8_t *qtun_reset_token_bytes(ngtcp2_transport_params *params) {
 void qtun_set_caller(void *caller);
 void *qtun_caller(void);
 
+/// Frees what GnuTLS allocated; see below.
+static inline void qtun_gnutls_free(void *memory) { gnutls_free(memory); }
+
 /// Wipes and frees what GnuTLS exported; `gnutls_free` is a function pointer variable.
 static inline void qtun_free_secret(gnutls_datum_t *datum) {
   if (datum->data) {

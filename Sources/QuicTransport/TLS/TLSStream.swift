@@ -69,7 +69,7 @@ public final class TLSStream: StreamSocketHandler {
     if case .client(let name?) = role {
       gnutls_server_name_set(session, GNUTLS_NAME_DNS, name, name.utf8.count)
     }
-    setApplicationProtocol()
+    Self.setApplicationProtocol(of: session)
     // SAFETY: this object owns the session and outlives it; GnuTLS calls only inside our calls.
     gnutls_transport_set_ptr(session, Unmanaged.passUnretained(self).toOpaque())
     gnutls_transport_set_push_function(session) { stream, bytes, count in
@@ -239,8 +239,8 @@ public final class TLSStream: StreamSocketHandler {
     return count
   }
 
-  /// As browsers and servers do; nothing is negotiated with it.
-  private func setApplicationProtocol() {
+  /// As browsers and servers do. The carriers negotiate nothing with it.
+  static func setApplicationProtocol(of session: gnutls_session_t) {
     var name = Array("http/1.1".utf8)
     name.withUnsafeMutableBufferPointer { name in
       var datum = gnutls_datum_t(data: name.baseAddress, size: UInt32(name.count))

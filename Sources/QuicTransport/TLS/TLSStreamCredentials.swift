@@ -1,8 +1,9 @@
 internal import CNgtcp2
 internal import Glibc
 
-/// What a `TLSStream` presents: for a server a self-signed certificate made on the spot, for a
-/// client nothing. Who the peers are is settled inside (see `TLSStream`).
+/// What a `TLSStream` or a `TLSSocket` presents. The carriers' servers take a self-signed certificate
+/// made on the spot, their clients nothing: who the peers are is settled inside (see `TLSStream`).
+/// Servers for others take certificates from files.
 public final class TLSStreamCredentials {
   let handle: gnutls_certificate_credentials_t
 
@@ -17,6 +18,31 @@ public final class TLSStreamCredentials {
   public init(serverName name: String) throws(QuicError) {
     handle = try Self.allocate()
     guard addSelfSigned(name) else { throw .configuration("GnuTLS cannot make a certificate") }
+  }
+
+  /// For servers that others judge: a certificate with those between it and its authority, and its key,
+  /// both in PEM.
+  ///
+  /// - Throws: `.configuration` with GnuTLS's words, where they cannot be read or do not belong together.
+  public init(certificateFile: String, keyFile: String) throws(QuicError) {
+    handle = try Self.allocate()
+    let code = gnutls_certificate_set_x509_key_file(
+      handle, certificateFile, keyFile, GNUTLS_X509_FMT_PEM)
+    guard code >= 0 else { throw .configuration(String(cString: gnutls_strerror(code))) }
+  }
+
+  /// Whether the certificate from the files is for that host (RFC 6125).
+  public func isFor(_ host: String) -> Bool {
+    var chain: UnsafeMutablePointer<gnutls_x509_crt_t?>?
+    var count: UInt32 = 0
+    guard gnutls_certificate_get_x509_crt(handle, 0, &chain, &count) == 0, let chain else {
+      return false
+    }
+    defer {
+      for index in 0..<Int(count) { gnutls_x509_crt_deinit(chain[index]) }
+      qtun_gnutls_free(chain)
+    }
+    return count > 0 && gnutls_x509_crt_check_hostname(chain[0], host) != 0
   }
 
   deinit {

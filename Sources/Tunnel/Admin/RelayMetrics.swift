@@ -11,6 +11,7 @@ struct RelayMetrics {
     var metrics = MetricsText()
     addNodes(to: &metrics)
     addForwarding(to: &metrics)
+    if let listening = totals.listening { add(listening, to: &metrics) }
     addRefusals(to: &metrics)
     addProcess(to: &metrics)
     return metrics.text
@@ -59,6 +60,25 @@ struct RelayMetrics {
     metrics.add(
       "qtun_bindings_total", .counter, "Legs that moved to another address.",
       .init(totals.bindings))
+  }
+
+  private func add(_ totals: PublicTotals, to metrics: inout MetricsText) {
+    metrics.add(
+      "qtun_listeners", .gauge, "Public listeners of nodes.", .init(totals.listenersOpen))
+    metrics.add(
+      "qtun_listens_refused_total", .counter, "Requests to listen publicly that were refused.",
+      .whole(totals.listensRefused))
+    metrics.add(
+      "qtun_leases", .gauge, "Public ports and names that belong to somebody.",
+      .init(totals.leases))
+    metrics.add(
+      "qtun_visitors", .gauge, "TCP connections of visitors.", .init(totals.visitorsOpen))
+    metrics.add(
+      "qtun_visitors_total", .counter, "The same in all.", .whole(totals.visitors))
+    metrics.add(
+      "qtun_visitors_refused_total", .counter,
+      "Visitors beyond a limit, or of a name that nobody serves.",
+      .whole(totals.visitorsRefused))
   }
 
   private func addRefusals(to metrics: inout MetricsText) {

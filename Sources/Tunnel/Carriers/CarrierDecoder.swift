@@ -9,7 +9,7 @@ struct CarrierDecoder {
   /// Only the one of the carrier's kind is used.
   private var frames = FrameDecoder()
   private var messages: WebSocketDecoder
-  private var head = CarrierHeadReader()
+  private var head = LenientHeadReader()
   /// What is left of the preface.
   private var preface = FrameHeader.preface[...]
   /// What the dialling side of a WebSocket asked with.

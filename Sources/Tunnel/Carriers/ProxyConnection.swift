@@ -21,7 +21,7 @@ final class ProxyConnection: StreamSocket, StreamSocketHandler {
   private var phase = Phase.connecting
   /// What is left of the request.
   private var request: ArraySlice<UInt8> = []
-  private var reader = CarrierHeadReader()
+  private var reader = LenientHeadReader()
   /// What came with the answer's last piece and is the peer's already.
   private var surplus: ArraySlice<UInt8> = []
   private var deadline: LoopTimer?
@@ -163,7 +163,7 @@ final class ProxyConnection: StreamSocket, StreamSocketHandler {
     }
   }
 
-  private func judge(_ head: CarrierHead) {
+  private func judge(_ head: LenientHead) {
     switch head.status {
     case let status? where (200..<300).contains(status): open()
     case 407: fail(proxy.credentials == nil ? .credentialsMissing : .credentialsRefused)

@@ -25,7 +25,7 @@ enum WebSocketUpgrade {
   }
 
   /// Whether a response opens the WebSocket that was asked for with `key` (RFC 6455 §4.1).
-  static func isOpened(by response: CarrierHead, key: String) -> Bool {
+  static func isOpened(by response: LenientHead, key: String) -> Bool {
     response.status == 101 && response.only("upgrade")?.lowercased() == "websocket"
       && response.lists("upgrade", in: "connection")
       && response.only("sec-websocket-accept") == accept(key)
@@ -34,7 +34,7 @@ enum WebSocketUpgrade {
   }
 
   /// The server's answer to a request, and whether it opens the WebSocket (RFC 6455 §4.2).
-  static func answer(to request: CarrierHead) -> (bytes: [UInt8], isOpen: Bool) {
+  static func answer(to request: LenientHead) -> (bytes: [UInt8], isOpen: Bool) {
     let parts = request.startParts
     guard parts.count == 3, parts[0] == "GET", parts[2] == "HTTP/1.1",
       request.only("host") != nil

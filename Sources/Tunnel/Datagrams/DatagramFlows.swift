@@ -80,6 +80,12 @@ final class DatagramFlows {
     }
   }
 
+  /// Ends the flows of one service; what its programs send next begins new ones.
+  func close(service: UInt64) {
+    let ours = flows.values.filter { $0.service == service }
+    for flow in ours.sorted(by: { $0.number < $1.number }) { remove(flow, because: .closed) }
+  }
+
   func remove(_ flow: DatagramFlow, because ending: DatagramFlowReport.Ending) {
     guard flows.removeValue(forKey: flow.number) != nil else { return }
     if latest === flow { latest = nil }

@@ -6,6 +6,8 @@ enum FlowRouter {
   case services([String: ServiceRoute], unknownCode: UInt64)
   /// At the dialling side: to what was asked for with a LISTEN.
   case listeners((UInt64) -> (route: ServiceRoute, address: SocketAddress)?)
+  /// At a node that a relay listens for: to what the listener was asked for.
+  case publicListeners((UInt64) -> ServiceRoute?)
 
   /// What the first bytes of a stream say.
   enum Decision {
@@ -38,6 +40,17 @@ enum FlowRouter {
         }
         let road = NetworkPath(local: address, remote: header.source)
         return .route(route, nil, name: address.description, road: road, count: count)
+      }
+    case .publicListeners(let find):
+      switch PublicHeader.decode(bytes) {
+      case .needsMore: return .needsMore
+      case .malformed: return .refused(TunnelCode.malformedHeader)
+      case .header(let header, let count):
+        guard let route = find(header.listener) else {
+          return .refused(TunnelCode.unknownListener)
+        }
+        let road = NetworkPath(local: header.destination, remote: header.source)
+        return .route(route, nil, name: "public", road: road, count: count)
       }
     }
   }

@@ -31,6 +31,8 @@ final class IncomingFlow {
   private var proxyProtocol: ProxyProtocol?
   /// What the peer hears when the target is reached.
   private var sendsGoAhead = false
+  /// Told of HTTP requests that pass; nil where nobody watches.
+  var onRequest: ((RequestReport) -> Void)?
 
   /// - Parameters:
   ///   - router: tells where it goes.
@@ -116,6 +118,7 @@ final class IncomingFlow {
 
   private func reach(_ destination: Destination?, by route: ServiceRoute) {
     proxyProtocol = route.proxyProtocol
+    sendsGoAhead = route.sendsGoAhead
     switch (route.goal, destination, finder) {
     case (.addresses(let addresses), nil, _): tryNext(addresses[...], lastError: ECONNREFUSED)
     case (.named(let rules), let destination?, let finder?): find(destination, rules, finder)
@@ -186,7 +189,7 @@ final class IncomingFlow {
     if sendsGoAhead { try? stream.write([GoAhead.byte]) }
     let number = self.number
     let ended = self.ended
-    let splice = Splice(stream: stream, socket: socket) { [weak self] splice, ending in
+    let splice = Splice(stream: stream, socket: watched(socket)) { [weak self] splice, ending in
       self?.state = .over
       ended(
         FlowReport(
@@ -195,6 +198,12 @@ final class IncomingFlow {
     }
     state = .spliced(splice)
     splice.start()
+  }
+
+  private func watched(_ socket: any StreamSocket) -> any StreamSocket {
+    guard let onRequest else { return socket }
+    let watcher = RequestWatcher(flow: number, service: service ?? "", report: onRequest)
+    return WatchedSocket(socket, watcher: watcher, loop: loop)
   }
 
   private func fail(_ ending: FlowReport.Ending, code: UInt64) {

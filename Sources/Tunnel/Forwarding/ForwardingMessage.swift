@@ -1,6 +1,6 @@
 internal import QuicTransport
 
-/// What a relay says about relayed sessions on the control stream of `qtun-relay/1`: types 16 to 31
+/// What a relay says about relayed sessions on the control stream of `qtun-relay/1`: types 16 to 19
 /// of `RelayMessage`. docs/protocol.md has the bytes and test vectors.
 ///
 /// A node asks for nothing: two nodes that set `RelayMessage.forwards` in their greetings get a leg
@@ -16,7 +16,7 @@ enum ForwardingMessage: Equatable {
   case throttled(introduction: UInt64, bytesPerSecond: UInt64)
 
   /// The types that are ours.
-  static let types: ClosedRange<UInt64> = 16...31
+  static let types: ClosedRange<UInt64> = 16...19
 
   var type: UInt64 {
     switch self {
@@ -43,9 +43,8 @@ enum ForwardingMessage: Equatable {
     }
   }
 
-  /// Decodes a body of one of `types`: nil if it is malformed, unknown where the type is.
+  /// Decodes a body of one of `types`: nil if it is malformed.
   static func message(type: UInt64, _ reader: inout WireReader) -> RelayMessage? {
-    guard (16...19).contains(type) else { return .unknown(type: type) }
     guard let introduction = reader.varint() else { return nil }
     switch type {
     case 16:

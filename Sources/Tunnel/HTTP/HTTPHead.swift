@@ -24,7 +24,7 @@ struct HTTPHead: Equatable {
     case tooLarge
   }
 
-  /// The longest head. Browsers send a fraction of it.
+  /// The longest head, where nothing else is asked for. Browsers send a fraction of it.
   static let sizeMax = 8 * 1024
 
   /// The values of every field of this name, which is given in lower case.
@@ -43,10 +43,15 @@ struct HTTPHead: Equatable {
   }
 
   /// Reads a head from the front of `bytes`.
-  static func read(_ bytes: [UInt8]) -> Result {
-    guard let end = endOfHead(bytes) else {
+  ///
+  /// - Parameter searched: so many bytes were there last time, when more was needed; whoever sends a
+  ///   head byte by byte costs no more than one who sends it at once.
+  static func read(_ bytes: [UInt8], searched: Int = 0, sizeMax: Int = sizeMax) -> Result {
+    guard let end = endOfHead(bytes, from: searched, to: min(bytes.count, sizeMax)) else {
       // What is wrong already need not be waited for.
-      guard bytes.prefix(sizeMax).allSatisfy(isHeadByte) else { return .malformed }
+      guard bytes.prefix(sizeMax).dropFirst(searched).allSatisfy(isHeadByte) else {
+        return .malformed
+      }
       return bytes.count < sizeMax ? .needsMore : .tooLarge
     }
     let lines = bytes[..<(end - 4)].split(
@@ -70,10 +75,10 @@ struct HTTPHead: Equatable {
   }
 
   /// The position behind the first empty line.
-  private static func endOfHead(_ bytes: [UInt8]) -> Int? {
-    let limit = min(bytes.count, sizeMax)
-    guard limit >= 4 else { return nil }
-    for end in 4...limit where bytes[end - 1] == 0x0a {
+  private static func endOfHead(_ bytes: [UInt8], from searched: Int, to limit: Int) -> Int? {
+    let first = max(searched, 4)
+    guard limit >= first else { return nil }
+    for end in first...limit where bytes[end - 1] == 0x0a {
       if bytes[end - 2] == 0x0d, bytes[end - 3] == 0x0a, bytes[end - 4] == 0x0d { return end }
     }
     return nil

@@ -105,7 +105,10 @@ extension PathManager {
   func nextAlternatives(now: Instant) -> Instant {
     guard let askedForAlternatives else { return now }
     let isUrgent = !activePath.isValidated && outageProbeInterval < Self.rescueInterval
-    return askedForAlternatives + (isUrgent ? Self.rescueInterval : Self.alternativesInterval)
+    if isUrgent { return askedForAlternatives + Self.rescueInterval }
+    // Whoever wants to know soon that the peer is gone wants to know soon that it is back.
+    let patience = activePath.isValidated ? Self.alternativesInterval : idleProbeInterval
+    return askedForAlternatives + min(Self.alternativesInterval, patience)
   }
 
   /// Moves to another good road, for a test.

@@ -125,7 +125,7 @@ extension PathManager {
   private func probeInterval(_ index: Int) -> Duration {
     if outage != nil { return outageProbeInterval }
     if index == active {
-      return doubtSince == nil && trial == nil ? Self.idleProbeInterval : Self.doubtProbeInterval
+      return doubtSince == nil && trial == nil ? idleProbeInterval : Self.doubtProbeInterval
     }
     if isServer { return paths[index].isValidated ? Self.idleProbeInterval : Self.unprovenInterval }
     return doubtSince == nil ? Self.alternativeInterval : Self.doubtProbeInterval

@@ -51,6 +51,9 @@ final class PathManager: PathRouter {
   /// The path that packets leave on.
   var active = 0
   var switches = 0
+  /// How often an idle path is asked whether the other side is there (client). Whoever waits for others
+  /// to come by the peer wants to know sooner that it is gone.
+  var idleProbeInterval = PathManager.idleProbeInterval { didSet { askSoon() } }
   /// Moves to another road this often, for tests (client).
   var cycleInterval: Duration? { didSet { lookSoon() } }
 
@@ -138,6 +141,11 @@ final class PathManager: PathRouter {
   func drop(_ index: Int) {
     paths.remove(at: index)
     if index < active { active -= 1 }
+  }
+
+  private func askSoon() {
+    paths[active].nextProbe = min(paths[active].nextProbe, loop.now + idleProbeInterval)
+    lookSoon()
   }
 
   // MARK: PathRouter

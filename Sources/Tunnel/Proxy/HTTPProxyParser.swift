@@ -31,7 +31,7 @@ enum HTTPProxyParser {
       return .request(
         ProxyRequest(destination: destination, dialect: .connect, early: Array(rest)))
     }
-    guard let (authority, path) = absoluteForm(head.target),
+    guard let (authority, path) = HTTPTarget.absoluteForm(head.target, schemes: ["http"]),
       let destination = Destination(authority) ?? Destination("\(authority):80")
     else {
       return refuse(
@@ -45,18 +45,6 @@ enum HTTPProxyParser {
   private static func isAuthorized(_ head: HTTPHead, _ credentials: ProxyCredentials) -> Bool {
     let values = head.values(of: "proxy-authorization")
     return values.count == 1 && credentials.matches(authorization: values[0][...])
-  }
-
-  /// `http://AUTHORITY/PATH` in its two parts; nil for every other form.
-  private static func absoluteForm(_ target: String) -> (authority: String, path: String)? {
-    let scheme = target.prefix(7)
-    guard scheme.lowercased() == "http://" else { return nil }
-    let rest = target.dropFirst(7)
-    let authority = rest.prefix { !"/?#".contains($0) }
-    let path = rest.dropFirst(authority.count)
-    guard !authority.isEmpty, !path.contains("#") else { return nil }
-    // RFC 9112 §3.2.1: the origin form begins with a slash.
-    return (String(authority), path.hasPrefix("/") ? String(path) : "/\(path)")
   }
 
   /// The request as the origin server shall see it (RFC 9110 §7.6, RFC 9112 §3.2.2). It is asked to

@@ -13,11 +13,14 @@ public actor Relay {
   public nonisolated let localAddress: SocketAddress
   /// The UDP ports that answer STUN.
   public nonisolated let stunPorts: [UInt16]
+  /// The ports that shares have in common, by what they speak.
+  public nonisolated let doors: [PublicKind: SocketAddress]
 
   private let loop: EpollLoop
   private let listener: TCPListener
   private let stun: STUNService
   private let core: RelayCore
+  private let leases: LeaseFile?
   private let began: Instant
   private var admin: AdminListener?
   private var lag: LoopLag?
@@ -37,6 +40,8 @@ public actor Relay {
     public var access: RelayAccess
     /// What is granted to whom.
     public var limits: RelayLimits
+    /// Where it listens for nodes; nil for nowhere.
+    public var listening: PublicSettings?
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
@@ -77,9 +82,10 @@ public actor Relay {
 
   /// Takes other settings, all or, where it throws, none.
   ///
+  /// - Parameter listening: of which the names and the host can change.
   /// - Throws: `.accessFile`, `.cannotBind`.
   public func apply(
-    access: RelayAccess, limits: RelayLimits, admin: AdminChange
+    access: RelayAccess, limits: RelayLimits, listening: PublicSettings?, admin: AdminChange
   ) throws(TunnelError) {
     var fresh: AdminListener?
     if case .to(let address) = admin { fresh = try openAdmin(at: address) }
@@ -90,6 +96,9 @@ public actor Relay {
       throw .accessFile(error)
     }
     core.apply(limits)
+    if let listening {
+      core.publicListeners?.apply(names: listening.names, host: listening.host)
+    }
     if case .to = admin { replaceAdmin(with: fresh) }
   }
 
@@ -150,12 +159,15 @@ public actor Relay {
     listener.close()
     core.close()
     stun.close()
+    leases?.close()
   }
 
   private init(
     loop: EpollLoop, identity: PublicKey, localAddress: SocketAddress, listener: TCPListener,
-    stun: STUNService, core: RelayCore
+    stun: STUNService, core: RelayCore, leases: LeaseFile?
   ) {
+    self.leases = leases
+    doors = core.publicListeners?.doorAddresses ?? [:]
     self.loop = loop
     self.identity = identity
     self.localAddress = localAddress
@@ -195,7 +207,8 @@ public actor Relay {
       let endpoint: EndpointCore
       do throws(QuicError) {
         var settings = RelayCore.endpointSettings(
-          identity: configuration.identity, limits: configuration.limits)
+          identity: configuration.identity, limits: configuration.limits,
+          listensPublicly: configuration.listening != nil)
         settings.resetKey = Endpoint.resetKey(
           of: configuration.identity, at: socket.localAddress)
         endpoint = try EndpointCore(loop: loop, settings: settings)
@@ -223,9 +236,23 @@ public actor Relay {
         endpoint: endpoint, registry: registry, carriers: carriers, loop: loop,
         limits: configuration.limits, gate: gate, stunPorts: stun.ports,
         time: WallClock.now(), onEvent: onEvent)
+      nonisolated(unsafe) var leases: LeaseFile?
+      if let listening = configuration.listening {
+        do throws(TunnelError) {
+          leases = try listening.open(
+            at: socket.localAddress, limits: configuration.limits.listening, core: core,
+            loop: loop, onEvent: onEvent)
+        } catch {
+          core.close()
+          listener.close()
+          stun.close()
+          throw error
+        }
+      }
       return Relay(
         loop: loop, identity: configuration.identity.publicKey,
-        localAddress: socket.localAddress, listener: listener, stun: stun, core: core)
+        localAddress: socket.localAddress, listener: listener, stun: stun, core: core,
+        leases: leases)
     }
 
     private static func gate(_ access: RelayAccess) throws(TunnelError) -> RelayGate {
@@ -259,15 +286,25 @@ public actor Relay {
 
 extension RelayCore {
   /// An endpoint for nodes.
-  static func endpointSettings(identity: Identity, limits: RelayLimits) -> EndpointSettings {
+  static func endpointSettings(
+    identity: Identity, limits: RelayLimits, listensPublicly: Bool = false
+  ) -> EndpointSettings {
     var transport = TransportSettings()
     transport.idleTimeout = idleTimeout
     transport.bidirectionalStreamsMax = 1
     transport.unidirectionalStreamsMax = 0
-    transport.streamWindowInitial = streamWindow
-    transport.streamWindowMax = streamWindow
-    transport.connectionWindowInitial = streamWindow
-    transport.connectionWindowMax = streamWindow
+    if listensPublicly {
+      // What nodes send to visitors. Nothing is held for a node without listeners, which has no
+      // stream but the one that is read at once.
+      transport.streamWindowMax = visitorWindow
+      transport.connectionWindowMax = nodeWindow
+      transport.stalledBytesMax = nodeWindow
+    } else {
+      transport.streamWindowInitial = streamWindow
+      transport.streamWindowMax = streamWindow
+      transport.connectionWindowInitial = streamWindow
+      transport.connectionWindowMax = streamWindow
+    }
     var settings = EndpointSettings(
       authentication: .rawPublicKey(identity), applicationProtocols: [applicationProtocol],
       transport: transport, acceptsConnections: true)
@@ -276,6 +313,10 @@ extension RelayCore {
     return settings
   }
 
+  /// 100 ms at 320 Mbit/s for one visitor, and four times as much for all of a node: what a relay
+  /// may have to hold when visitors are slow.
+  private static let visitorWindow = 4 * 1024 * 1024
+  private static let nodeWindow = 16 * 1024 * 1024
   /// Many of the longest messages.
   private static let streamWindow = 64 * 1024
 }

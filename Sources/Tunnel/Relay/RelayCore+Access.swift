@@ -74,6 +74,7 @@ extension RelayCore {
     totals.refusals[.denied(denial), default: 0] += 1
     // Closed first: who has left hears of nothing that ends with it.
     peer.close(code: denial.code, reason: denial.reason)
+    publicListeners?.expel(peer)
     forget(peer)
     if let identity = peer.identity, gate.isWorthTelling(of: source, now: loop.now) {
       onEvent(.nodeDismissed(identity, source, denial))
@@ -119,6 +120,7 @@ extension RelayCore {
     self.limits = limits
     endpoint.connectionsMax = limits.nodesMax + endpoint.settings.handshakesMax
     forwarder.apply(limits.forwarding)
+    publicListeners?.limits = limits.listening
   }
 
   /// Takes other rules, unless a file of theirs cannot be read; whose right ends by them leaves.
@@ -163,11 +165,16 @@ extension RelayCore {
     // The notices are given the time to leave and to be repeated once.
     let timer = LoopTimer { [weak self] now in
       guard let self else { return }
-      guard forwarder.totals.sessionsOpen > 0, now < end else { return endDrain() }
+      guard isCrossed, now < end else { return endDrain() }
       if let drainTimer { loop.schedule(drainTimer, at: min(end, now + Self.drainInterval)) }
     }
     drainTimer = timer
     loop.schedule(timer, at: min(end, loop.now + Self.drainInterval))
+  }
+
+  /// Whether anything of others goes through the relay.
+  private var isCrossed: Bool {
+    forwarder.totals.sessionsOpen > 0 || publicListeners.map { $0.visitorsOpen > 0 } ?? false
   }
 
   /// Tells whoever waits.
@@ -192,6 +199,7 @@ extension RelayCore {
     report.nodesRegistered = registered.values.reduce(0) { $0 + $1.count }
     report.introductionsOpen = introductions.count
     report.forwarding = forwarder.totals
+    report.listening = publicListeners?.report
     return report
   }
 }

@@ -22,6 +22,8 @@ final class RelayCore {
   let forwarder: Forwarder
   /// The introduction of each session that is forwarded.
   var forwarded: [UInt32: UInt64] = [:]
+  /// Nil where the relay has no public places. Set before the first node comes.
+  var publicListeners: PublicListeners?
   private let stunPorts: [UInt16]
   /// The system's clock in seconds since 1970 when the relay began, and when that was.
   private let clock: (time: UInt64, at: Instant)
@@ -91,6 +93,7 @@ final class RelayCore {
     for timer in [watchTimer, drainTimer] {
       if let timer { loop.cancel(timer) }
     }
+    publicListeners?.close()
     endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
     carriers.close()
     forwarder.close()
@@ -112,7 +115,7 @@ final class RelayCore {
     return remote.ipv4.map(UInt64.init) ?? remote.high
   }
 
-  /// The address that a node's connection comes from, over UDP or TCP.
+  /// Where a node is, over UDP or TCP.
   func remote(of peer: RelayPeer) -> SocketAddress {
     let path = peer.connection.currentPath
     return carriers.remote(of: path) ?? path.remote
@@ -147,7 +150,7 @@ extension RelayCore: RelayPeerOwner {
     watch()
     peer.welcome(
       RelayMessage.Welcome(
-        version: RelayPeer.version, capabilities: RelayMessage.forwards, time: time,
+        version: RelayPeer.version, capabilities: capabilities, time: time,
         lease: Self.leaseSeconds, observed: peer.observed, stunPorts: stunPorts))
     onEvent(.nodeConnected(identity, peer.observed ?? peer.path.remote))
     return nil
@@ -179,10 +182,17 @@ extension RelayCore: RelayPeerOwner {
       if peer.introductions.contains(introduction) { plan(introduction, isWanted: true) }
     case .done(let introduction): end(introduction, by: peer)
     case .access(.token(let secret)): take(secret: secret, of: peer)
+    case .listening(let message):
+      if publicListeners?.take(message, from: peer, at: remote(of: peer)) == true { break }
+      peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     case .unknown: break
     case .hello, .welcome, .knock, .plan, .gone, .absent, .throttled, .forwarding, .access:
       peer.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     }
+  }
+
+  private var capabilities: UInt64 {
+    RelayMessage.forwards | (publicListeners == nil ? 0 : RelayMessage.listensPublicly)
   }
 
   func relayPeerFloods(_ peer: RelayPeer) {
@@ -206,6 +216,7 @@ extension RelayCore: RelayPeerOwner {
       peer.dismissal = nil
       gate.waitEnded()
     }
+    publicListeners?.forget(peer)
     if let key = peer.sourceKey, var source = sources[key] {
       source.nodes -= 1
       // An empty source is kept while its bucket refills, else reconnecting would refill it.

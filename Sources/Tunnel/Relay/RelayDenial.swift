@@ -54,6 +54,15 @@ public enum RelayDenial: UInt8, Error, Sendable, CaseIterable {
     }
   }
 
+  /// Whether somebody has to do something before the relay serves the node.
+  var isLasting: Bool {
+    switch self {
+    case .tokenNeeded, .tokenWrong, .tokenExpired, .tokenRevoked, .identityNotAllowed, .notInScope:
+      true
+    case .other, .undecidable, .restarting: false
+    }
+  }
+
   /// Whether it is a failure that the source has to wait for: what strangers try over and over.
   var isThrottled: Bool { self == .tokenWrong }
 }

@@ -11,6 +11,16 @@ public enum RelayEvent: Sendable {
   case nodeDismissed(PublicKey, SocketAddress, RelayDenial)
   /// A file that says who may use the relay cannot be used.
   case accessFileUnusable(AccessProblem)
+  /// The relay listens for a node; where, for people.
+  case listening(PublicKey, String)
+  /// A node may not have what it asked for.
+  case listenRefused(PublicKey, PublicStatus)
+  /// Leases cannot be written down, or, with nil, can be again.
+  case leasesUnwritable(AccessFileError?)
+  /// The certificate for visitors was read again.
+  case certificateRenewed(file: String)
+  /// It changed, and cannot be used as it is; the one from before stands in.
+  case certificateUnusable(file: String, reason: String)
 }
 
 /// The sums of a relay since it began.
@@ -31,6 +41,8 @@ public struct RelayTotals: Sendable {
   public internal(set) var throttles: [Throttle: UInt64] = [:]
   /// Of the datagrams that nodes send each other.
   public internal(set) var forwarding = ForwardingTotals()
+  /// Of public listeners; nil where there can be none.
+  public internal(set) var listening: PublicTotals?
   /// Whether the relay is about to stop.
   public internal(set) var isDraining = false
 

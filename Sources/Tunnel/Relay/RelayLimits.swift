@@ -26,6 +26,8 @@ public struct RelayLimits: Equatable, Sendable {
   public var roundsBurst = 16.0
   /// Datagrams that nodes send each other through the relay.
   public var forwarding = ForwardingLimits()
+  /// Ports and names that it listens at for nodes.
+  public var listening = PublicLimits()
 
   /// The defaults.
   public init() {}
@@ -53,6 +55,15 @@ public enum RelayLimit: String, CaseIterable, Sendable {
   case ratePerSession = "rate-per-session"
   case ratePerIdentity = "rate-per-identity"
   case ratePerAddress = "rate-per-address"
+  case listeners
+  case listenersPerNode = "listeners-per-node"
+  case listenersPerAddress = "listeners-per-address"
+  case leases
+  case leasesPerHolder = "leases-per-holder"
+  case visitors
+  case visitorsPerNode = "visitors-per-node"
+  case visitorsPerListener = "visitors-per-listener"
+  case visitorsPerAddress = "visitors-per-address"
 
   /// Whether it is in bytes per second.
   public var isByteRate: Bool {
@@ -93,6 +104,15 @@ public enum RelayLimit: String, CaseIterable, Sendable {
     case .ratePerSession: \.forwarding.bytesPerSecondOfSession
     case .ratePerIdentity: \.forwarding.bytesPerSecondOfIdentity
     case .ratePerAddress: \.forwarding.bytesPerSecondOfAddress
+    case .listeners: \.listening.listenersMax
+    case .listenersPerNode: \.listening.listenersPerNodeMax
+    case .listenersPerAddress: \.listening.listenersPerAddressMax
+    case .leases: \.listening.leasesMax
+    case .leasesPerHolder: \.listening.leasesPerHolderMax
+    case .visitors: \.listening.visitorsMax
+    case .visitorsPerNode: \.listening.visitorsPerNodeMax
+    case .visitorsPerListener: \.listening.visitorsPerListenerMax
+    case .visitorsPerAddress: \.listening.visitorsPerSourceMax
     }
   }
 }

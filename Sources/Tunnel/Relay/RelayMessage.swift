@@ -4,8 +4,8 @@ internal import QuicTransport
 /// What a node and its rendezvous say to each other on the control stream of `qtun-relay/1`, the
 /// first bidirectional stream of the node. docs/protocol.md has the bytes and test vectors.
 ///
-/// Unknown types are skipped, and bytes behind the known fields ignored. Types 16 to 31 are for
-/// relayed datagrams, 36 to 43 for who may do what.
+/// Unknown types are skipped, and bytes behind the known fields ignored. Types 16 to 19 are about
+/// relayed datagrams, 20 to 27 about public listeners, 36 to 43 about who may do what.
 enum RelayMessage: WireMessage {
   /// The node's first message.
   case hello(Hello)
@@ -35,6 +35,8 @@ enum RelayMessage: WireMessage {
   case throttled(peer: PublicKey, retryAfter: Duration)
   /// About datagrams that the relay moves.
   case forwarding(ForwardingMessage)
+  /// About ports and names that the relay listens at for the node.
+  case listening(PublicMessage)
   /// About who may do what.
   case access(RelayAccessMessage)
   /// A message of a later version.
@@ -136,6 +138,9 @@ enum RelayMessage: WireMessage {
     case .forwarding(let message):
       type = message.type
       message.write(to: &body)
+    case .listening(let message):
+      type = message.type
+      message.write(to: &body)
     case .access(let message):
       type = message.type
       message.write(to: &body)
@@ -204,6 +209,7 @@ enum RelayMessage: WireMessage {
       }
       message = .throttled(peer: peer, retryAfter: .milliseconds(Int64(delay)))
     case ForwardingMessage.types: message = ForwardingMessage.message(type: type, &reader)
+    case PublicMessage.types: message = PublicMessage.message(type: type, &reader)
     case RelayAccessMessage.types: message = RelayAccessMessage.message(type: type, &reader)
     default: message = .unknown(type: type)
     }

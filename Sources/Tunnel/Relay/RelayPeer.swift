@@ -39,6 +39,9 @@ final class RelayPeer {
   var dismissal: LoopTimer?
   /// Under which the owner counts it; nil while it is not let in.
   var sourceKey: UInt64?
+  /// Its UDP visitors, where it shares a public UDP port.
+  var datagrams: DatagramFlows?
+
   /// Its age among the peers of its owner.
   let serial: UInt64
 
@@ -94,6 +97,9 @@ final class RelayPeer {
     let path = path
     return CarrierKind(path) == .udp ? path.remote : nil
   }
+
+  /// Nothing has been heard of it for a second although an answer is due.
+  var isSilent: Bool { paths?.outage != nil }
 
   /// The time that a message to it takes.
   var delay: Duration { connection.statistics.smoothedRTT / 2 }
@@ -176,7 +182,13 @@ extension RelayPeer: ConnectionDelegate {
 
   func connectionAllowsStreams(_ connection: ConnectionCore) {}
 
-  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {}
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
+    datagrams?.receive(datagram)
+  }
+
+  func connectionDeliveredDatagrams(_ connection: ConnectionCore) {
+    datagrams?.flush()
+  }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     if let greetingTimer { loop.cancel(greetingTimer) }

@@ -327,7 +327,8 @@ extension MeetingCore: RendezvousClientOwner {
     case .throttled(_, let delay): onEvent(.searchThrottled(client.rendezvous, retryIn: delay))
     case .forwarding(let message): take(message, from: client)
     case .access(let message): report(message, from: client)
-    case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .unknown: break
+    case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .listening, .unknown:
+      break
     }
   }
 

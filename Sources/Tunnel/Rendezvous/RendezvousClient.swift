@@ -32,6 +32,10 @@ final class RendezvousClient {
   private(set) var road: NetworkPath?
   /// The UDP or TCP address that it leads to.
   var address: SocketAddress? { road.map { dialer.remote(of: $0) ?? $0.remote } }
+  /// What the rendezvous listens at for us; nil for nothing. Set before `start`.
+  var publicPlaces: PublicPlaces? {
+    didSet { plan.isAwaited = publicPlaces != nil }
+  }
   /// Of our HELLO; set before `start`.
   var capabilities: UInt64 = 0
   /// Shown to the rendezvous once it has proved its key, if it is for that key; set before `start`.
@@ -241,7 +245,7 @@ final class RendezvousClient {
       return winner.close(code: RelayCode.protocolViolation, reason: "no control stream")
     }
     control = MessageChannel(stream: stream) { [weak self] in self?.received($0) }
-    control?.send(.hello(.init(version: RelayPeer.version, capabilities: capabilities)))
+    control?.send(.hello(.init(version: RelayPeer.version, capabilities: offered)))
     if let token, token.isFor(rendezvous.key) {
       control?.send(.access(.token(secret: token.secret.withBytes { Array($0) })))
     }
@@ -251,8 +255,15 @@ final class RendezvousClient {
     }
   }
 
+  private var offered: UInt64 {
+    capabilities | (publicPlaces == nil ? 0 : RelayMessage.listensPublicly)
+  }
+
   private func received(_ message: RelayMessage?) {
     switch message {
+    case .listening(let message) where isOpen:
+      if publicPlaces?.take(message) == true { break }
+      connection?.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     case .welcome(let welcome) where !isOpen: open(welcome)
     case .unknown: break
     case .access(.restarting(let restart)) where isOpen:
@@ -284,8 +295,16 @@ final class RendezvousClient {
     registry.add(paths)
     self.paths = paths
     owner?.rendezvousOpened(self, welcome)
+    if let publicPlaces {
+      paths.idleProbeInterval = Self.publicProbeInterval
+      publicPlaces.opened(connection, capabilities: welcome.capabilities) { [weak self] in
+        self?.send(.listening($0))
+      }
+    }
   }
 
+  /// A relay that was started again knows us a second or two later.
+  private static let publicProbeInterval = Duration.seconds(1)
   private static let greetingTimeout = Duration.seconds(5)
   /// Seconds; what a relay may ask of us, between a packet a second and one in 20 minutes.
   private static let leaseMin: UInt64 = 3
@@ -331,12 +350,19 @@ extension RendezvousClient: ConnectionDelegate {
   }
 
   func connection(_ connection: ConnectionCore, opened stream: StreamCore) {
+    if connection === self.connection, isOpen, publicPlaces?.take(stream) == true { return }
     connection.close(code: RelayCode.protocolViolation, reason: "unexpected stream")
   }
 
   func connectionAllowsStreams(_ connection: ConnectionCore) {}
 
-  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {}
+  func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
+    if connection === self.connection { publicPlaces?.receive(datagram) }
+  }
+
+  func connectionDeliveredDatagrams(_ connection: ConnectionCore) {
+    if connection === self.connection { publicPlaces?.flush() }
+  }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     dialled.removeAll { $0 === connection }
@@ -347,6 +373,10 @@ extension RendezvousClient: ConnectionDelegate {
         registry.remove(paths)
       }
       paths = nil
+      if case .application(let code, true, _) = error, RelayDenial(code: code)?.isLasting == true {
+        publicPlaces?.denied()
+      }
+      publicPlaces?.lost()
       road = nil
       control = nil
       isOpen = false

@@ -6,6 +6,8 @@ internal import QuicTransport
 ///     it said that it restarts  at a moment of its choosing, then several times a second, then so
 ///     it refuses us             after a minute: somebody has to do something first
 struct ReturnPlan {
+  /// Whether visitors of a public place cannot reach us meanwhile: then dials come sooner.
+  var isAwaited = false
   private var failures = 0
   /// Of the relay's last notice, until it is back.
   private var restart: RelayAccessMessage.Restart?
@@ -52,7 +54,9 @@ struct ReturnPlan {
 
   /// Nodes of a relay that comes back must not come all at once.
   private func backoff(_ step: Int, _ jitter: Double) -> Duration {
-    Self.backoff[min(step, Self.backoff.count - 1)] * (0.5 + jitter / 2)
+    var base = Self.backoff[min(step, Self.backoff.count - 1)]
+    if isAwaited { base = step == 0 ? Self.awaitedPause : min(base, Self.awaitedPauseMax) }
+    return base * (0.5 + jitter / 2)
   }
 
   /// A relay restarts within seconds, and sessions that have no other road wait for that.
@@ -60,6 +64,8 @@ struct ReturnPlan {
     .milliseconds(500), .seconds(1), .seconds(2), .seconds(2), .seconds(4), .seconds(8),
     .seconds(15), .seconds(30), .seconds(60),
   ]
+  private static let awaitedPause = Duration.milliseconds(250)
+  private static let awaitedPauseMax = Duration.seconds(2)
   /// A relay that is started again is back within a second or two.
   private static let restartSteps: [Duration] = [100, 200, 300, 400, 500, 500, 500, 500, 750, 750]
     .map { .milliseconds($0) }

@@ -48,7 +48,9 @@ extension TunnelError {
     case .proxy(.credentialsMissing), .proxy(.credentialsRefused): false
     case .proxy: true
     case .cannotBind, .cannotListen, .unknownService, .notDynamic, .noDynamicService, .wrongKind,
-      .remoteListenRefused, .refused, .denied, .accessFile, .identityMismatch, .incompatible,
+      .remoteListenRefused, .publicRefused, .leaseFile, .certificate, .refused, .denied,
+      .accessFile,
+      .identityMismatch, .incompatible,
       .configuration, .system:
       false
     }

@@ -20,6 +20,8 @@ final class ShareCore {
   private let onEvent: (TunnelEvent) -> Void
   /// Where peers may have us listen; nil for nowhere.
   var reverseOffer: ReverseOffer?
+  /// Whether HTTP requests that pass are told of.
+  var watchesRequests = false
   private var sessions: [ObjectIdentifier: Admitted] = [:]
   /// Armed while sessions are open.
   private var watchTimer: LoopTimer?
@@ -82,6 +84,13 @@ final class ShareCore {
     endpoint.admits = { [weak self] path in self?.admits(path) ?? false }
     endpoint.onIncoming = { [weak self] connection in self?.admit(connection) }
     gate.onProblem = { onEvent(.accessFileUnusable($0)) }
+  }
+
+  /// How visitors of public places reach the services: as peers do.
+  var publicTargets: PublicPlaces.Targets {
+    PublicPlaces.Targets(
+      connect: connect, connectDatagrams: connectDatagrams, udpTimeout: udpTimeout,
+      watchesRequests: watchesRequests)
   }
 
   var statistics: TunnelTotals {
@@ -344,6 +353,7 @@ extension ShareCore: SessionOwner {
     ) { [weak self, weak session] report in
       if let session { self?.flowEnded(session, report) }
     }
+    if watchesRequests { flow.onRequest = { [onEvent] in onEvent(.request($0)) } }
     begin(flow, of: session)
   }
 

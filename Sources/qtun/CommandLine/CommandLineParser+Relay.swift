@@ -55,12 +55,16 @@ extension CommandLineParser {
     let config = value(of: Grammar.relayConfig).map {
       RelaySettings.Config(file: $0, arguments: arguments, given: givenOptions)
     }
+    let listening = publicRelaySettings()
+    // What is missing may stand in the file.
+    if config == nil, let complaint = listening.complaint { complaints.append(complaint) }
     return .relay(
       RelaySettings(
         listen: value(of: Grammar.relayListen), name: value(of: Grammar.relayName),
         identityFile: file, allowed: values(of: Grammar.relayAllow),
         isOpen: count(Grammar.relayOpen) > 0, limits: limits, admin: value(of: Grammar.relayAdmin),
-        drain: value(of: Grammar.relayDrain) ?? RelaySettings.drainDefault, config: config))
+        drain: value(of: Grammar.relayDrain) ?? RelaySettings.drainDefault, config: config,
+        listening: listening))
   }
 
   mutating func bindService(_ command: CommandSpec) -> Invocation.Action? {
@@ -97,7 +101,8 @@ extension CommandLineParser {
       }
       let scope = RelayScope(
         relays: count(Grammar.tokenNoRelay) == 0, ports: values(of: Grammar.tokenPorts),
-        names: values(of: Grammar.tokenNames), bytesPerSecond: value(of: Grammar.tokenRate))
+        names: values(of: Grammar.tokenNames).flatMap(\.patterns),
+        bytesPerSecond: value(of: Grammar.tokenRate))
       guard let scope else {
         complaints.append(
           Complaint(

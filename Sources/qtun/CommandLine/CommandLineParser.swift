@@ -250,7 +250,8 @@ extension CommandLineParser {
         services: services, listen: value(of: Grammar.listen),
         proxyProtocol: value(of: Grammar.proxyProtocol), allowed: values(of: Grammar.allow),
         listenRules: value(of: Grammar.allowListen),
-        limits: limits, meeting: meeting, relayTokens: tokens, session: session))
+        limits: limits, meeting: meeting, relayTokens: tokens,
+        publicly: publicSettings(for: services, meeting), session: session))
   }
 
   private mutating func bindConnect(_ command: CommandSpec) -> Invocation.Action? {
@@ -414,6 +415,11 @@ extension CommandLineParser {
 
   func count(_ flag: Flag) -> Int {
     options.count { $0.spec.long == flag.spec.long }
+  }
+
+  /// How often an option was given, with or without a value.
+  func count(of spec: OptionSpec) -> Int {
+    options.count { $0.spec.long == spec.long }
   }
 
   /// The value, from the command line or the environment; nil where it is absent, or wrong and

@@ -89,17 +89,23 @@ extension Grammar {
         + "with --open everybody. Whoever connects to a share that it serves needs nothing of that. "
         + "Tokens and lists are read again when they change; who loses his right has to leave within "
         + "five seconds. All limits are on: `qtun help limits`.",
+      "With --ports, --http or --tls it also listens for everybody on behalf of shares, which ask "
+        + "for it with --public; a token has to allow the port or name. It belongs to the share's key, "
+        + "for an hour after it was used last, also when the relay is started again.",
       "Prints one line on standard output: what to give to --rendezvous. SIGHUP reads --config again, "
         + "and applies all of it or nothing; SIGTERM tells the nodes and stops after --drain.",
     ],
     arguments: [],
     options: [
       relayListen.spec, relayName.spec, relayIdentity.spec, relayConfig.spec, relayAllow.spec,
-      relayOpen.spec, relayLimit.spec, relayAdmin.spec, relayDrain.spec,
+      relayOpen.spec, relayLimit.spec, relayAdmin.spec, relayDrain.spec, publicPorts.spec,
+      publicHTTP.spec, publicTLS.spec, certificate.spec, certificateKey.spec, publicNames.spec,
+      relayState.spec,
     ],
     examples: [
       ("qtun relay --name relay.example.org", "serve at UDP and TCP port \(Relay.defaultPort)"),
       ("qtun relay --listen 443", "serve at a port that most firewalls let through"),
       ("qtun relay --open --limit rate=100mbit", "serve everybody, with 100 Mbit/s in all"),
+      ("qtun relay --ports 10000-10100 --allow friends", "give out public ports to some"),
     ])
 }

@@ -8,9 +8,9 @@ extension Grammar {
     help: "public ports that its holder may be served at")
   /// Names that its holder may be served under.
   static let tokenNames = Option(
-    "allow-name", "NAME|PATTERN", .namePattern, isRepeatable: true, default: "none",
-    help: "public name that its holder may be served under; *.example.org is every name below it, "
-      + "* every name")
+    "allow-name", "NAMES", .nameRules, isRepeatable: true, default: "none",
+    help: "public names that its holder may be served under, with commas between; *.example.org is "
+      + "every name below it, * every name")
   /// What may be relayed for its holders.
   static let tokenRate = Option(
     "rate", "RATE", .byteRate, default: "the relay's own limits",

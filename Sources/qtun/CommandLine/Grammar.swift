@@ -177,6 +177,9 @@ extension Grammar {
     description: [
       "Prints a ticket, the only line on standard output, and serves everyone who connects with "
         + "it until the command is ended.",
+      "With --public it prints one more line for each public address as soon as a relay listens "
+        + "there, as HOST:PORT, udp:HOST:PORT, http://NAME or https://NAME, with the service's name "
+        + "in front where there are several.",
       "Ctrl-C or SIGTERM takes no new connections and finishes the open ones; a second signal "
         + "ends at once.",
     ],
@@ -184,7 +187,7 @@ extension Grammar {
     options: [
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
       uses.spec, rendezvous.spec, tokenFile.spec, sharePath.spec, noAddresses.spec,
-      noPortMapping.spec, stun.spec,
+      noPortMapping.spec, stun.spec, publicly.spec, noQR.spec, group.spec, balance.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),

@@ -109,6 +109,8 @@ struct ShareSettings: Equatable, Sendable {
   var meeting = MeetingSettings()
   /// What is shown to them.
   var relayTokens: [RelayTokenSource] = []
+  /// What everybody can reach.
+  var publicly = PublicShareSettings()
   /// The session's settings.
   let session: SessionSettings
 }

@@ -6,6 +6,9 @@ struct OptionSpec: Sendable {
   let short: Character?
   /// The word that stands for the value on help pages; nil for a flag.
   let placeholder: String?
+  /// Whether it may stand without its value. Then the next word is its value only behind a word of the
+  /// command that is none: `share 3000 --public 8080`, but `share --public 3000`.
+  var isValueOptional = false
   /// Whether it may be given more than once.
   let isRepeatable: Bool
   /// One sentence for the help page: what it does.
@@ -34,12 +37,13 @@ struct Option<Value: Sendable>: Sendable {
   /// Creates an option with a value.
   init(
     _ long: String, short: Character? = nil, _ placeholder: String, _ parser: ValueParser<Value>,
-    isRepeatable: Bool = false, default defaultText: String? = nil, environment: String? = nil,
-    help: String
+    isRepeatable: Bool = false, isValueOptional: Bool = false, default defaultText: String? = nil,
+    environment: String? = nil, help: String
   ) {
     self.parser = parser
     spec = OptionSpec(
-      long: long, short: short, placeholder: placeholder, isRepeatable: isRepeatable, help: help,
+      long: long, short: short, placeholder: placeholder, isValueOptional: isValueOptional,
+      isRepeatable: isRepeatable, help: help,
       defaultText: defaultText, environment: environment,
       check: { (text) throws(ValueProblem) in _ = try parser.parse(text) })
   }

@@ -20,6 +20,8 @@ struct RelaySettings: Equatable, Sendable {
   let drain: Duration
   /// A file with more options, and the command line that stands above it.
   let config: Config?
+  /// Where it listens for others.
+  var listening = PublicRelaySettings()
 
   /// A file of options.
   struct Config: Equatable, Sendable {
@@ -124,17 +126,5 @@ extension ValueParser where Value == ClosedRange<UInt16> {
         text, "is not a range of ports", fix: "choose numbers from 1 to 65535, the lower one first")
     }
     return first...last
-  }
-}
-
-extension ValueParser where Value == String {
-  /// A public name, or a pattern of names.
-  static let namePattern = ValueParser { (text) throws(ValueProblem) in
-    guard RelayScope(relays: false, ports: [], names: [text], bytesPerSecond: nil) != nil else {
-      throw ValueProblem(
-        text, "is neither a name nor a pattern",
-        fix: "write it like host.example.org, or *.example.org for all names below it")
-    }
-    return text
   }
 }

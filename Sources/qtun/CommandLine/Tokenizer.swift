@@ -83,6 +83,12 @@ extension Tokenizer {
       options.append((spec, inlineValue))
       return
     }
+    if spec.isValueOptional,
+      words.count < Self.wordsBeforeValue || rest.first?.hasPrefix("-") != false
+    {
+      options.append((spec, nil))
+      return
+    }
     // A value that begins with a hyphen is more often a forgotten one and the next option.
     if let next = rest.first, next == "-" || !next.hasPrefix("-") {
       rest.removeFirst()
@@ -96,6 +102,9 @@ extension Tokenizer {
     }
     complaints.append(Complaint(cause: "--\(spec.long) has no value", fix: fix))
   }
+
+  /// The command and what it is about.
+  private static let wordsBeforeValue = 2
 
   private func nearest(to name: String) -> OptionSpec? {
     let nearest = Spelling.nearest(to: name, among: specs.map(\.long))

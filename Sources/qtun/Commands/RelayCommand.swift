@@ -16,9 +16,11 @@ struct RelayCommand: Sendable {
     let identity = try SessionSettings(identityFile: settings.identityFile)
       .loadIdentity(console: console, global: global)
     let listen = try settings.listen?.localAddress() ?? .any.with(port: Relay.defaultPort)
-    configuration = Relay.Configuration(
+    var configuration = Relay.Configuration(
       identity: identity, listenAddress: listen, access: try settings.access(),
       limits: settings.limits)
+    configuration.listening = try settings.publicSettings(identity: identity.publicKey)
+    self.configuration = configuration
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
@@ -65,10 +67,12 @@ struct RelayCommand: Sendable {
       let next = try RelayConfigFile.settings(written)
       let changes = try current.changes(to: next)
       let access = try next.access()
+      let listening = try next.publicSettings(identity: configuration.identity.publicKey)
       let admin: Relay.AdminChange =
         next.admin == current.admin ? .none : .to(try next.admin?.localAddress())
       do throws(TunnelError) {
-        try await relay.apply(access: access, limits: next.limits, admin: admin)
+        try await relay.apply(
+          access: access, limits: next.limits, listening: listening, admin: admin)
       } catch {
         throw Failure(error)
       }
@@ -106,6 +110,9 @@ struct RelayCommand: Sendable {
     run.log.info(
       "relaying", .address(relay.localAddress.description),
       .identity(relay.identity.description), .cause(settings.audience))
+    for (kind, address) in relay.doors.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      run.log.info("serving names", .cause(kind.rawValue), .address(address.description))
+    }
     if run.settings.logFormat == .text, !run.settings.isQuiet {
       let token = settings.isOpen ? "" : " --token-file FILE"
       run.console.printLine(
@@ -118,6 +125,8 @@ struct RelayCommand: Sendable {
       result.member("rendezvous", name.description)
       result.member("identity", relay.identity.description)
       result.member("address", relay.localAddress.description)
+      result.member("http", relay.doors[.http]?.description)
+      result.member("tls", relay.doors[.tls]?.description)
       result.member(
         "stun_ports", relay.stunPorts.map { String($0) }.joined(separator: " "))
     }
@@ -170,6 +179,17 @@ extension LoopRun {
     case .accessFileUnusable(let problem):
       let failure = Failure(problem)
       log.warning("access file cannot be used", .cause(failure.cause), .fix(failure.fix))
+    case .listening(let node, let place):
+      log.info("listening for a node", .address(place), .peer(node.description))
+    case .listenRefused(let node, let status):
+      log.warning(
+        "not listening for a node", .peer(node.description), .cause(Describe.relayRefusal(status)))
+    case .leasesUnwritable(let problem): reportLeases(problem)
+    case .certificateRenewed(let file): log.info("certificate read again", .file(file))
+    case .certificateUnusable(let file, let reason):
+      log.warning(
+        "certificate cannot be used", .file(file), .cause(reason),
+        .fix("visitors see the one from before; put a certificate and its key there"))
     }
   }
 }
@@ -187,6 +207,48 @@ extension Describe {
     case .undecidable: "who may come in cannot be looked up"
     case .notInScope: "the token is for other things"
     case .restarting: "stopping"
+    }
+  }
+}
+
+extension RelaySettings {
+  /// Where it listens for others, for the library; nil where nothing is offered.
+  func publicSettings(identity: PublicKey) throws(Failure) -> PublicSettings? {
+    guard listening.isOffered else { return nil }
+    guard let names = try? NameRules(listening.names.flatMap(\.patterns)) else {
+      preconditionFailure("patterns that were read once")
+    }
+    return PublicSettings(
+      ports: listening.ports, http: try listening.http?.localAddress(),
+      tls: try listening.tls?.localAddress(), certificate: listening.certificate, names: names,
+      host: name?.host.text ?? "",
+      leaseFile: listening.stateFolder.map { "\($0)/leases-\(identity)" }
+        ?? identityFile + ".leases")
+  }
+}
+
+extension LoopRun {
+  nonisolated func reportLeases(_ problem: AccessFileError?) {
+    guard let problem else { return log.info("leases are written again") }
+    log.warning(
+      "leases cannot be written", .cause(Failure(problem, leases: "the state folder").cause),
+      .fix("make room there; until then, a restart forgets who has which port"))
+  }
+}
+
+extension Describe {
+  /// The same as `refusal`, as the relay's operator sees it.
+  static func relayRefusal(_ status: PublicStatus) -> String {
+    switch status {
+    case .notAllowed: "its token is not for that"
+    case .heldByAnother: "another key holds what it asked for"
+    case .outsideRange: "it asked for a port outside of --ports, or of its token"
+    case .notOffered: "it asked for a kind that is not served"
+    case .noneFree: "no port is free"
+    case .tooMany: "a limit is reached"
+    case .portInUse: "another program has the port"
+    case .nameNotAllowed: "it asked for a name outside of --names, or of its token"
+    case .listening, .unknownKind, .replaced, .released, .other: refusal(status)
     }
   }
 }

@@ -21,16 +21,21 @@ enum RelayConfigFile {
     }
     let words = try words(
       String(decoding: bytes, as: UTF8.self), file: config.file, except: config.given)
+    let all: RelaySettings
     do throws(UsageError) {
       let invocation = try CommandLineParser.parse(
         config.arguments + words, environment: .process)
       guard case .relay(let settings) = invocation.action else { return written }
-      return settings
+      all = settings
     } catch {
       // Each line is right by itself.
       let complaint = error.complaints[0]
       throw Failure(.configuration, "\(config.file): \(complaint.cause)", fix: complaint.fix)
     }
+    if let complaint = all.listening.complaint {
+      throw Failure(.configuration, "\(config.file): \(complaint.cause)", fix: complaint.fix)
+    }
+    return all
   }
 
   /// The lines as words of a command line.
@@ -140,6 +145,14 @@ extension RelaySettings {
         .configuration, "listen and identity cannot change while the relay runs",
         fix: "restart it, or take the old values back")
     }
+    var fixed = (now: listening, next: next.listening)
+    (fixed.now.names, fixed.next.names) = ([], [])
+    guard fixed.now == fixed.next else {
+      throw Failure(
+        .configuration,
+        "ports, http, tls, certificate and state cannot change while the relay runs",
+        fix: "restart it, or take the old values back")
+    }
     var changes: [String] = []
     func note<Value: Equatable>(
       _ name: String, _ old: Value, _ new: Value, _ shown: (Value) -> String
@@ -147,6 +160,7 @@ extension RelaySettings {
       if old != new { changes.append("\(name): \(shown(old)) -> \(shown(new))") }
     }
     note("name", name, next.name) { $0?.description ?? "none" }
+    note("names", listening.patterns, next.listening.patterns) { $0 }
     note("open", isOpen, next.isOpen) { $0 ? "yes" : "no" }
     note("admin", admin, next.admin) { $0?.description ?? "none" }
     note("drain", drain, next.drain, Format.exact)

@@ -95,6 +95,9 @@ struct ServiceUnit {
     # Holders of tokens (`qtun token add`) may use the relay, and these identities:
     #allow /etc/qtun/allowed
 
+    # Public ports for `qtun share --public`, to whom a token or the list above allows them:
+    #ports 10000-10100
+
     # Metrics for Prometheus, /healthz and /readyz:
     #admin 127.0.0.1:9478
 

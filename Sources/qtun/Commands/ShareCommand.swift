@@ -35,18 +35,26 @@ struct ShareCommand: Sendable {
     for name in settings.meeting.rendezvous { configuration.rendezvous.append(try name.resolve()) }
     configuration.relayTokens = try settings.relayTokens.read(for: configuration.rendezvous)
     for server in settings.meeting.stun { configuration.stunServers += try server.resolve() }
+    configuration.watchesRequests = RequestView.isShown(global)
     configuration.hidesAddresses = settings.meeting.hidesAddresses
     configuration.path = settings.meeting.path
     configuration.mapsPort = settings.meeting.mapsPort
+    configuration.publicWishes = settings.publicly.wishes
+    if let file = settings.publicly.groupFile {
+      configuration.publicGroup = try PublicGroupFile.loadOrCreate(
+        path: file, balance: settings.publicly.balance)
+    }
     self.configuration = configuration
   }
 
   func run(_ run: LoopRun) async throws(Failure) -> ExitCode {
     try checkFolders()
     let share: Share
+    let board = PublicBoard(settings)
     do throws(TunnelError) {
       share = try await Share.open(configuration, loop: run.loop) { [weak run] event in
         run?.report(event)
+        if let run { board.take(event, run) }
       }
     } catch {
       throw Failure(error)
@@ -54,16 +62,24 @@ struct ShareCommand: Sendable {
     let recording = try record(share, run)
     defer { recording?.remove() }
     try announce(share, try ticket(of: share), run)
+    board.begin(run)
     for service in settings.services { await warnIfNothingListens(service, share, run) }
     let (identity, services) = (share.ticket.identity, settings.services)
     await run.offerStatus {
       await share.report
+    } publicText: {
+      board.text($0)
     } header: { json in
       StatusJSON.writeHeader(role: "share", identity: identity, shared: services, to: &json)
     }
     await run.showStatus { await share.statistics }
-    if case .signal(let signal) = await run.nextWakeup() {
+    switch await run.nextWakeup() {
+    case .signal(let signal):
       run.log.info("stopping", .signal(signal), .cause("open flows may finish"))
+    case .over(let error):
+      await share.close()
+      throw Failure(error)
+    case .dialled, .flowEnded: break
     }
     await share.drain(within: LoopRun.drainGrace)
     let totals = await share.statistics

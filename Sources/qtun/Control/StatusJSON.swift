@@ -6,6 +6,8 @@ struct StatusJSON {
   let report: TunnelReport
   /// Writes what does not change while the run lives.
   let header: @Sendable (inout JSONWriter) -> Void
+  /// A public address as visitors write it.
+  var publicText: @Sendable (PublicAddress) -> String = { Describe.place($0, relay: "") }
 
   /// The answer, on one line.
   func text(process: Int32, uptime: Duration) -> String {
@@ -23,6 +25,17 @@ struct StatusJSON {
         json.member("flows_open", UInt64(totals.flowsOpen))
         json.member("flows", UInt64(totals.flows))
         json.member("flows_failed", UInt64(totals.flowsFailed))
+      }
+      if !report.publicAddresses.isEmpty {
+        json.array("public") { json in
+          for address in report.publicAddresses {
+            json.object { json in
+              json.member("service", address.service)
+              json.member("kind", address.kind.rawValue)
+              json.member("address", publicText(address))
+            }
+          }
+        }
       }
       json.array("sessions") { json in
         for session in report.sessions { json.object { Self.write(session, to: &$0) } }

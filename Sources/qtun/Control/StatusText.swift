@@ -16,6 +16,11 @@ struct StatusText {
       let place = field(service, "address") ?? field(service, "target")
       lines.append("  " + Self.join([name == "" ? nil : name, place]))
     }
+    for place in status["public"]?.elements ?? [] {
+      let name = field(place, "service")
+      lines.append(
+        "  " + Self.join(["public", field(place, "address"), name == "" ? nil : name]))
+    }
     if status["dialling"] == .flag(true) { lines.append("  no session; dialling") }
     for session in status["sessions"]?.elements ?? [] { lines += self.lines(session) }
     return lines.joined(separator: "\n")

@@ -174,6 +174,13 @@ extension Failure {
         .refused,
         "the sharing side does not listen at \(address): \(Describe.refusal(status))",
         fix: Describe.fix(status, for: address))
+    case .publicRefused(let address, let status): self.init(address, status)
+    case .leaseFile(let path, let error): self.init(error, leases: path)
+    case .certificate(let file, let error):
+      self.init(
+        .configuration, "the certificate \(file) cannot be used: \(error.description)",
+        fix: "name a PEM file with the certificate and those between it and its authority, and its "
+          + "key by --certificate-key")
     case .unreachable(let addresses) where addresses.isEmpty:
       self.init(
         .unreachable, "no path to the peer was found through the rendezvous",

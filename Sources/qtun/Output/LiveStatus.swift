@@ -44,17 +44,20 @@ struct TunnelStatus: Equatable, Sendable {
   let bytesReceived: UInt64
   /// The time since the last status.
   let interval: Duration
+  /// HTTP requests so far.
+  var requests: UInt64 = 0
 
   /// The line, most important facts first, since a narrow terminal cuts its end.
   var text: String {
     var parts = [phase.rawValue]
     if let path { parts.append(path) }
     if let rtt { parts.append("rtt \(Format.roundTripTime(rtt))") }
-    if phase == .connected || phase == .draining {
+    if phase == .connected || phase == .serving || phase == .draining {
       parts.append(Format.count(flows, "flow"))
       parts.append("up \(Format.rate(bytes: bytesSent, in: interval))")
       parts.append("down \(Format.rate(bytes: bytesReceived, in: interval))")
     }
+    if requests > 0 { parts.append(Format.count(requests, "request")) }
     if phase == .draining { parts.append("Ctrl-C again ends at once") }
     return parts.joined(separator: "  ")
   }
@@ -65,6 +68,8 @@ struct TunnelStatus: Equatable, Sendable {
     case waiting
     /// A peer that is being reached.
     case connecting
+    /// No session was needed yet: visitors of public addresses come through the relay.
+    case serving
     /// A session is up.
     case connected
     /// No new flows; open ones are finished.

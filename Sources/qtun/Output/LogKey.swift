@@ -38,6 +38,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case identity
   /// A bound that was reached.
   case limit
+  /// The method of an HTTP request.
+  case method
   /// A path's label: which carrier, between which addresses.
   case path
   /// The other side: its fingerprint or address.
@@ -56,6 +58,8 @@ enum LogKey: String, CaseIterable, Sendable {
   case suppressed
   /// The service behind a share.
   case target
+  /// The status of an HTTP answer.
+  case status
   /// The name of a relay's token; never the token.
   case token
   /// Set where a line had to leave fields out.
@@ -108,6 +112,8 @@ extension LogField {
   static func limit(_ text: String) -> LogField { LogField(.limit, text) }
   /// A path's label.
   static func path(_ label: String) -> LogField { LogField(.path, label) }
+  /// The method of an HTTP request.
+  static func method(_ text: String) -> LogField { LogField(.method, text) }
   /// The other side.
   static func peer(_ text: String) -> LogField { LogField(.peer, text) }
   /// A round-trip time.
@@ -116,6 +122,8 @@ extension LogField {
   static func service(_ name: String) -> LogField { LogField(.service, name) }
   /// A signal.
   static func signal(_ signal: StopSignal) -> LogField { LogField(.signal, signal.name) }
+  /// The status of an HTTP answer.
+  static func status(_ number: Int) -> LogField { LogField(.status, .integer(Int64(number))) }
   /// The name of a token.
   static func token(_ id: String) -> LogField { LogField(.token, id) }
   /// The service behind a share.

@@ -28,6 +28,15 @@ extension RelayLimit {
     case .ratePerSession: "what one session sends, both sides together"
     case .ratePerIdentity: "what one identity sends, in all its sessions"
     case .ratePerAddress: "what the nodes behind one address send"
+    case .listeners: "public listeners, each at a port or under a name"
+    case .listenersPerNode: "of one share"
+    case .listenersPerAddress: "of the shares behind one address"
+    case .leases: "public ports and names that belong to somebody, in use or kept"
+    case .leasesPerHolder: "of one identity or group"
+    case .visitors: "TCP connections of visitors"
+    case .visitorsPerNode: "of one share"
+    case .visitorsPerListener: "at one port or name"
+    case .visitorsPerAddress: "from one address"
     }
   }
 }

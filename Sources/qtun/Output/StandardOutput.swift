@@ -28,6 +28,15 @@ enum StandardOutput {
     if result != 0 { throw failure(result) }
   }
 
+  /// Writes one line of at most `LogLine.bytesMax` bytes, whole, if that needs no waiting; false where
+  /// it would. For lines that may be many, and of which one may be missing.
+  static func offerLine(_ text: String, to descriptor: Int32 = STDOUT_FILENO) -> Bool {
+    var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard poll(&ready, 1, 0) == 1, ready.revents & Int16(POLLOUT) != 0 else { return false }
+    // A pipe that polls writable takes that much whole (pipe(7)).
+    return write(Array((text + "\n").utf8), to: descriptor) == 0
+  }
+
   /// Writes text to standard output as it is, whole.
   static func write(_ text: String) throws(Failure) {
     let result = write(Array(text.utf8), to: STDOUT_FILENO)

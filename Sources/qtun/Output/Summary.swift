@@ -26,10 +26,18 @@ struct Summary: Equatable, Sendable {
   var packetsSent: UInt64 = 0
   /// Those of them that were declared lost.
   var packetsLost: UInt64 = 0
+  /// The HTTP requests that passed.
+  var requests = RequestTally()
 
-  /// One line for standard error.
+  /// For standard error: one line, and another one about requests where there were some.
   var text: String {
-    guard sessions > 0 else { return "done: no session in \(Format.duration(duration))" }
+    requests.count > 0 ? "\(connectionText)\n\(requests.text)" : connectionText
+  }
+
+  private var connectionText: String {
+    guard sessions > 0 || flows > 0 else {
+      return "done: no session in \(Format.duration(duration))"
+    }
     var line = "done: \(Format.count(flows, "flow"))"
     if flowsFailed > 0 { line += " (\(flowsFailed) failed)" }
     line += ", sent \(Format.bytes(bytesSent)), received \(Format.bytes(bytesReceived))"
@@ -40,6 +48,8 @@ struct Summary: Equatable, Sendable {
     }
     if sessions > 1 { line += ", \(Format.count(sessions, "session"))" }
     if let rtt { line += ", rtt \(Format.roundTripTime(rtt))" }
+    // Visitors of public addresses come over the relay's connection, which is not counted.
+    guard sessions > 0 else { return line }
     return line + ", loss \(Format.percentage(packetsLost, of: packetsSent))"
   }
 
@@ -65,6 +75,7 @@ struct Summary: Equatable, Sendable {
       }
       summary.member("packets_sent", packetsSent)
       summary.member("packets_lost", packetsLost)
+      if requests.count > 0 { requests.write(to: &summary) }
     }
     return writer.text
   }

@@ -24,6 +24,16 @@ struct LiveStatusTests {
     #expect(waiting.text == "waiting")
   }
 
+  @Test("visitors without a session are served, and requests counted")
+  func serving() {
+    var serving = TunnelStatus(
+      phase: .serving, path: nil, rtt: nil, flows: 2, bytesSent: 0, bytesReceived: 125,
+      interval: .seconds(1))
+    serving.requests = 1_234
+    #expect(
+      serving.text == "serving  2 flows  up 0.00 bit/s  down 1.00 kbit/s  1234 requests")
+  }
+
   @Test("while draining it says how to end at once")
   func draining() {
     let draining = TunnelStatus(

@@ -45,6 +45,12 @@ struct SummaryTests {
     #expect(Summary(duration: .seconds(61)).text == "done: no session in 1m 01s")
   }
 
+  @Test("visitors without a session are told of, too")
+  func visitors() {
+    let visits = Summary(duration: .seconds(61), flows: 3, bytesSent: 1_024, bytesReceived: 10)
+    #expect(visits.text == "done: 3 flows, sent 1.00 KiB, received 10 B in 1m 01s")
+  }
+
   @Test("one object for machines, with exact numbers")
   func json() {
     #expect(

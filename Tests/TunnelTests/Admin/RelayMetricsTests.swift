@@ -35,6 +35,8 @@ struct RelayMetricsTests {
     totals.forwarding.count(1_200, over: .webSocket)
     totals.forwarding.throttled[ForwardingRate.token.rawValue] = 7
     totals.isDraining = true
+    totals.listening = PublicTotals()
+    totals.listening?.visitorsRefused = 8
     let text = metrics(totals)
     for line in [
       "qtun_nodes 3", "qtun_refusals_total{reason=\"token_revoked\"} 4",
@@ -43,6 +45,7 @@ struct RelayMetricsTests {
       "qtun_forwarded_bytes_total{carrier=\"ws\"} 1200",
       "qtun_forwarded_packets_total{carrier=\"udp\"} 0",
       "qtun_dropped_packets_total{reason=\"token_rate\"} 7", "qtun_draining 1",
+      "qtun_visitors_refused_total 8",
       "qtun_event_loop_lag_seconds 0.012000000", "qtun_uptime_seconds 61.000000000",
       "process_open_fds 5",
     ] {

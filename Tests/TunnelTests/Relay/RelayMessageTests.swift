@@ -38,6 +38,21 @@ struct RelayMessageTests {
     .forwarding(.refused(introduction: 7, reason: 2)),
     .forwarding(.ended(introduction: 7)),
     .forwarding(.throttled(introduction: 7, bytesPerSecond: 25_000_000)),
+    .listening(
+      .listen(
+        PublicRequest(
+          number: 3, kind: .http, port: 0, name: "app.example.com", label: [UInt8](0..<8),
+          group: [UInt8](0..<32), balance: .leastLatency))),
+    .listening(
+      .listen(
+        PublicRequest(
+          number: 300, kind: nil, port: 8_080, name: "", label: [UInt8](0..<8), group: [],
+          balance: .roundRobin))),
+    .listening(
+      .listening(.init(number: 3, status: .listening, port: 10_003, host: "relay.example"))),
+    .listening(.listening(.init(number: 3, status: .other(99), port: 0, host: ""))),
+    .listening(.unlisten(number: 3)),
+    .listening(.ended(number: 3, .replaced)),
     .access(.token(secret: [UInt8](0..<16))),
     .access(.rights(.init(relays: true, expiry: 1_800_000_000, bytesPerSecond: 2_500_000))),
     .access(.denied(type: 4, reason: 7)),

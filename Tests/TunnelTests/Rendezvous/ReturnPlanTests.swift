@@ -18,6 +18,14 @@ struct ReturnPlanTests {
     #expect(plan.delay(because: nil, jitter: 0) == .milliseconds(250))
   }
 
+  @Test("where visitors wait, at once and then every two seconds")
+  func awaited() {
+    var plan = ReturnPlan()
+    plan.isAwaited = true
+    let delays = (0..<9).map { _ in plan.delay(because: nil, jitter: 1) }
+    #expect(delays.first == .milliseconds(250) && delays.last == .seconds(2))
+  }
+
   @Test("after a notice, at a moment of the interval that it names, then many times")
   func notice() {
     var plan = ReturnPlan()

@@ -22,10 +22,11 @@ final class SimRelay {
   init(
     network: SimNetwork, host: SocketAddress, limits: RelayLimits = RelayLimits(),
     identity: Identity = SimRelay.identity, access: RelayAccess = .open,
-    wallClock: (() -> UInt64)? = nil
+    listensPublicly: Bool = false, wallClock: (() -> UInt64)? = nil
   ) throws {
     let loop = network.loop
-    var settings = RelayCore.endpointSettings(identity: identity, limits: limits)
+    var settings = RelayCore.endpointSettings(
+      identity: identity, limits: limits, listensPublicly: listensPublicly)
     // The same after a restart, as `Endpoint` makes it.
     settings.resetKey = Endpoint.resetKey(of: identity, at: host.with(port: Self.port))
     endpoint = try EndpointCore(loop: loop, settings: settings)

@@ -9,6 +9,9 @@ extension FuzzTarget {
     FuzzTarget(name: "proxy", run: proxy),
     FuzzTarget(name: "socks-datagram", run: socksDatagram),
     FuzzTarget(name: "http-head", run: httpHead),
+    FuzzTarget(name: "server-name", run: serverName),
+    FuzzTarget(name: "host", run: host),
+    FuzzTarget(name: "requests", run: requests),
   ]
 
   /// DATAGRAM frames of a hostile peer: what waits for fragments stays bounded, and a datagram is
@@ -101,5 +104,73 @@ extension FuzzTarget {
     require(exact == .head(head, count: count), "what follows a head changes it")
     let values = head.fields.flatMap(\.value)
     require(!values.contains(0x0a) && !values.contains(0x0d), "a line break within a field")
+  }
+
+  /// A TLS client's first bytes, in pieces and at once.
+  private static func serverName(_ bytes: UnsafeRawBufferPointer) {
+    guard let first = bytes.first else { return }
+    let stream = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+    var whole = ServerNameReader()
+    let answer = whole.read(stream)
+    var reader = ServerNameReader()
+    var offset = 0
+    var result = ServerNameReader.Result.needsMore
+    while offset < stream.count, result == .needsMore {
+      let end = min(offset + 1 + Int(first), stream.count)
+      result = reader.read(UnsafeRawBufferPointer(rebasing: stream[offset..<end]))
+      offset = end
+    }
+    require(answer == result, "pieces change the answer")
+    if case .name(let name) = result {
+      require(TargetHost.normalized(name) == name, "a name that is none")
+    }
+  }
+
+  /// The first request of a connection: pieces change nothing, and there is one host at most.
+  private static func host(_ bytes: UnsafeRawBufferPointer) {
+    guard let first = bytes.first else { return }
+    let stream = Array(bytes.dropFirst())
+    var reader = HostReader()
+    var offset = 0
+    var result = HostReader.Result.needsMore
+    while offset < stream.count, result == .needsMore {
+      let end = min(offset + 1 + Int(first), stream.count)
+      result = reader.read(Array(stream[..<end]))
+      offset = end
+    }
+    guard case .request(let head, let host) = result else { return }
+    var whole = HostReader()
+    require(whole.read(stream) == result, "pieces change the host")
+    require(head.values(of: "host").count <= 1, "two hosts")
+    require(
+      HTTPTarget.host(ofAuthority: host.contains(":") ? "[\(host)]" : host) == host, "no host")
+  }
+
+  /// Both directions of a connection that is watched: what is told of was asked for, and is bounded.
+  private static func requests(_ bytes: UnsafeRawBufferPointer) {
+    var input = FuzzInput(bytes)
+    var reports = 0
+    var asked = 0
+    var watcher = RequestWatcher(flow: 0, service: "") { report in
+      reports += 1
+      require(report.path.utf8.count <= 2_048, "a path without a bound")
+      require(!report.path.contains("?"), "a query was told of")
+    }
+    let now = Instant(nanoseconds: 1)
+    while !input.isEmpty {
+      let choice = input.byte()
+      let piece = input.bytes(1 + Int(choice >> 1))
+      asked += piece.count { $0 == 0x0a }
+      piece.withUnsafeBytes { piece in
+        if choice & 1 == 0 {
+          watcher.sawRequests(piece, now: now)
+        } else {
+          watcher.sawAnswers(piece, now: now)
+        }
+      }
+    }
+    watcher.sawEndOfAnswers(now: now)
+    watcher.end(now: now)
+    require(reports <= asked, "more requests than lines")
   }
 }

@@ -6,6 +6,8 @@ extension FuzzTarget {
   /// What stands in the tunnel's own messages.
   static let wire = [
     FuzzTarget(name: "control", run: control),
+    FuzzTarget(name: "relay-control", run: relayControl),
+    FuzzTarget(name: "leases", run: leases),
     FuzzTarget(name: "flow-header", run: flowHeader),
     FuzzTarget(name: "path-message", run: pathMessage),
     FuzzTarget(name: "frames", run: frames),
@@ -46,8 +48,35 @@ extension FuzzTarget {
     require(again.encoded == message.encoded, "a message changes by being passed on")
   }
 
+  /// The control stream of a relay: what is decoded is encoded to something that decodes to the same.
+  private static func relayControl(_ bytes: UnsafeRawBufferPointer) {
+    var decoder = MessageDecoder<RelayMessage>()
+    decoder.append(Array(bytes))
+    while case .message(let message) = decoder.next() {
+      if case .unknown = message { continue }
+      var again = MessageDecoder<RelayMessage>()
+      again.append(message.encoded)
+      guard case .message(let other) = again.next() else {
+        return require(false, "a message cannot be passed on")
+      }
+      require(other.encoded == message.encoded, "a message changes by being passed on")
+    }
+  }
+
+  /// A relay's file: what can be read is written to something that reads the same.
+  private static func leases(_ bytes: UnsafeRawBufferPointer) {
+    let now = Instant(nanoseconds: 1_000_000_000)
+    func read(_ bytes: [UInt8]) -> LeaseBook? {
+      try? LeaseText.decode(bytes, ports: 1...9_999, kept: .seconds(60), time: 1_000, now: now)
+    }
+    guard let book = read(Array(bytes)) else { return }
+    let again = read(LeaseText.encode(book, time: 1_000, now: now))
+    require(again == book, "leases change by being written")
+  }
+
   private static func flowHeader(_ bytes: UnsafeRawBufferPointer) {
     reverseHeader(Array(bytes.prefix(FlowHeader.sizeMax)))
+    publicHeader(Array(bytes.prefix(FlowHeader.sizeMax)))
     let stream = Array(bytes.prefix(FlowHeader.sizeMax))
     let result = FlowHeader.decode(stream)
     if case .header(let header, let count) = result {
@@ -77,6 +106,18 @@ extension FuzzTarget {
       let again = ReverseHeader.decode(header.encoded)
       require(
         again == .header(header, count: header.encoded.count),
+        "a header changes by being passed on")
+    case .needsMore: require(stream.count < FlowHeader.sizeMax, "a header has no end")
+    case .malformed: break
+    }
+  }
+
+  private static func publicHeader(_ stream: [UInt8]) {
+    switch PublicHeader.decode(stream) {
+    case .header(let header, let count):
+      require(count <= stream.count, "a header longer than its stream")
+      require(
+        PublicHeader.decode(header.encoded) == .header(header, count: header.encoded.count),
         "a header changes by being passed on")
     case .needsMore: require(stream.count < FlowHeader.sizeMax, "a header has no end")
     case .malformed: break

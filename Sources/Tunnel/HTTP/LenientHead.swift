@@ -1,8 +1,9 @@
 /// The head of an HTTP/1.1 message (RFC 9112 §2.1): the start line and the fields, without a body.
 ///
-/// Requests and answers alike, read as leniently as RFC 9112 §2.2 asks for, since nobody behind us reads
-/// them again; what local programs send to others is `HTTPHead`'s, which is strict.
-struct CarrierHead: Equatable {
+/// Requests and answers alike, read as leniently as RFC 9112 §2.2 asks for: for heads that end with us,
+/// and for those that only pass by and are looked at. Where it matters that nobody behind us reads a
+/// head in another way, it is `HTTPHead`'s, which is strict.
+struct LenientHead: Equatable {
   /// `GET /qtun HTTP/1.1` or `HTTP/1.1 101 Switching Protocols`
   let startLine: String
   private let fields: [Field]
@@ -27,6 +28,13 @@ struct CarrierHead: Equatable {
     return Int(parts[1])
   }
 
+  /// The members, in lower case, of the comma-separated lists in every field of that name.
+  func members(of name: String) -> [String] {
+    values(name).flatMap { value in
+      value.split(separator: ",").map { Self.trim($0).lowercased() }
+    }
+  }
+
   /// The values of every field of that name, which is in lower case.
   func values(_ name: String) -> [String] {
     fields.filter { $0.name == name }.map(\.value)
@@ -40,9 +48,7 @@ struct CarrierHead: Equatable {
 
   /// Whether a field that is a list (RFC 9110 §5.6.1) has this member, in whatever case.
   func lists(_ member: String, in name: String) -> Bool {
-    values(name).contains { value in
-      value.split(separator: ",").contains { Self.trim($0).lowercased() == member }
-    }
+    members(of: name).contains(member)
   }
 
   /// Reads the lines between the first byte and the empty line; nil where one is no field.
@@ -75,7 +81,7 @@ struct CarrierHead: Equatable {
 }
 
 /// Finds the head of an HTTP message in a byte stream that comes in pieces, and no more than that.
-struct CarrierHeadReader {
+struct LenientHeadReader {
   private var bytes: [UInt8] = []
   /// How many bytes stand in the last line so far, but for a carriage return.
   private var lineCount = 0
@@ -84,7 +90,7 @@ struct CarrierHeadReader {
   enum Outcome: Equatable {
     case needsMore
     /// The head is whole; it ended after this many bytes of the piece.
-    case head(CarrierHead, count: Int)
+    case head(LenientHead, count: Int)
     case malformed
     case oversized
   }
@@ -101,7 +107,7 @@ struct CarrierHeadReader {
           lineCount = 0
           continue
         }
-        return CarrierHead(bytes).map { .head($0, count: index + 1) } ?? .malformed
+        return LenientHead(bytes).map { .head($0, count: index + 1) } ?? .malformed
       case UInt8(ascii: "\r"): break
       case 0: return .malformed
       default: lineCount += 1
