@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from meetings.stage import Stage
 
 # What is sent through a path to see that it carries, and what of it may show up at the relay.
-PAYLOAD = bytes(range(256)) * 256
+PAYLOAD = bytes(range(256)) * 1024
+# The relay also sees the probes of the pairs that are up at the same time, some dozens of KiB.
 RELAYED_MAX = len(PAYLOAD) // 2
 
 
