@@ -52,6 +52,9 @@ enum Endpoint {
     }
   }
 
+  /// How often another port is tried where any will do: one that is free for UDP may be taken for TCP.
+  static let portAttempts = 16
+
   /// Listens on the TCP port of the same number as the UDP socket's.
   static func listen(
     _ socket: UDPSocket, loop: EpollLoop, carriers: CarrierListener

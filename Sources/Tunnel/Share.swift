@@ -307,7 +307,7 @@ public actor Share {
     /// Binds UDP and TCP to one port. A free UDP port that the system picked may be taken for TCP:
     /// then it picks another.
     private func bind(_ configuration: Configuration) throws(TunnelError) -> Bound {
-      var attemptsLeft = configuration.listenAddress.port == 0 ? Self.portAttempts : 1
+      var attemptsLeft = configuration.listenAddress.port == 0 ? Endpoint.portAttempts : 1
       while true {
         let (endpoint, socket) = try Endpoint.open(
           loop: loop, identity: configuration.identity, settings: configuration.session,
@@ -325,8 +325,6 @@ public actor Share {
         }
       }
     }
-
-    private static let portAttempts = 16
 
     private static func gate(_ configuration: Configuration) throws(TunnelError) -> Gate {
       do throws(AccessProblem) {

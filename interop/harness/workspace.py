@@ -1,5 +1,6 @@
 """The temporary directory and the processes of one case."""
 
+import contextlib
 import pathlib
 import random
 import shutil
@@ -76,10 +77,14 @@ class Workspace:
 
 
 def free_port() -> int:
-    """A UDP port that is free on 127.0.0.1 now, for programs that cannot pick one themselves."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that UDP and TCP have free now, for programs that cannot pick one themselves."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, socket.socket() as other:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", port))
+                return port
 
 
 def is_bound(port: int) -> bool:

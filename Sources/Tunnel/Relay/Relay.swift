@@ -191,12 +191,17 @@ public actor Relay {
     func open(
       _ configuration: Configuration, onEvent: @escaping @Sendable (RelayEvent) -> Void
     ) throws(TunnelError) -> Relay {
-      let socket = try bind(configuration.listenAddress)
-      do throws(TunnelError) {
-        return try open(configuration, socket: socket, onEvent: onEvent)
-      } catch {
-        socket.close()
-        throw error
+      var attemptsLeft = configuration.listenAddress.port == 0 ? Endpoint.portAttempts : 1
+      while true {
+        attemptsLeft -= 1
+        let socket = try bind(configuration.listenAddress)
+        let address = socket.localAddress
+        do throws(TunnelError) {
+          return try open(configuration, socket: socket, onEvent: onEvent)
+        } catch {
+          socket.close()
+          guard attemptsLeft > 0, case .cannotBind(address, _) = error else { throw error }
+        }
       }
     }
 
