@@ -7,16 +7,15 @@ reset against its bar: one round trip and 50 ms.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import tempfile
 
-from bad_link import Unavailable
-from moves import ENTRANCE, PORT, Failure, Stage, require
+from moves import ENTRANCE, PORT, Stage, play, require
 
 RTT_MS = 40
 RESET_MS_MAX = RTT_MS + 50
@@ -143,22 +142,10 @@ def endings(qtun: str, folder: pathlib.Path, carrier: str, is_long: bool) -> str
 
 
 def main() -> int:
-    qtun, is_long, failed = os.path.abspath(sys.argv[1]), "--long" in sys.argv, 0
-    for carrier in CARRIERS:
-        with tempfile.TemporaryDirectory(prefix="qtun-lab-") as folder:
-            try:
-                text = endings(qtun, pathlib.Path(folder), carrier, is_long)
-                print(f"ok    endings: {carrier}: {text}", flush=True)
-            except Unavailable as error:
-                print(f"skip  endings  {error}\n0 passed, 0 failed, {len(CARRIERS)} skipped")
-                return 0
-            except (Failure, OSError, ValueError, subprocess.TimeoutExpired) as error:
-                failed += 1
-                print(f"FAIL  endings: {carrier}: {error!r}", flush=True)
-                for log in sorted(pathlib.Path(folder).glob("*.log")):
-                    print(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}")
-    print(f"{len(CARRIERS) - failed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
+    qtun, is_long = os.path.abspath(sys.argv[1]), "--long" in sys.argv
+    return play("endings", {
+        carrier: functools.partial(endings, qtun, carrier=carrier, is_long=is_long)
+        for carrier in CARRIERS})
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ and every case prints its figures.
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 from bad_link import BadLink, Namespace, Unavailable, link_program
 
@@ -277,25 +279,30 @@ def pipe(qtun: str, folder: pathlib.Path, is_long: bool) -> str:
 CASES = {"switches": switches, "resets": resets, "pipe": pipe}
 
 
-def main() -> int:
-    qtun, is_long = os.path.abspath(sys.argv[1]), "--long" in sys.argv
-    chosen = [word for word in sys.argv[2:] if word in CASES] or list(CASES)
+def play(part: str, cases: dict[str, Callable[[pathlib.Path], str]]) -> int:
+    """Runs each case in a folder of its own and prints what it says; the status to exit with."""
     failed = 0
-    for name in chosen:
+    for name, case in cases.items():
         with tempfile.TemporaryDirectory(prefix="qtun-lab-") as folder:
             try:
-                text = CASES[name](qtun, pathlib.Path(folder), is_long)
-                print(f"ok    moves: {name}: {text}", flush=True)
+                print(f"ok    {part}: {name}: {case(pathlib.Path(folder))}", flush=True)
             except Unavailable as error:
-                print(f"skip  moves  {error}\n0 passed, 0 failed, {len(chosen)} skipped")
+                print(f"skip  {part}  {error}\n0 passed, 0 failed, {len(cases)} skipped")
                 return 0
             except (Failure, OSError, ValueError, subprocess.TimeoutExpired) as error:
                 failed += 1
-                print(f"FAIL  moves: {name} (seed {SEED}): {error!r}", flush=True)
+                print(f"FAIL  {part}: {name} (seed {SEED}): {error!r}", flush=True)
                 for log in sorted(pathlib.Path(folder).glob("*.log")):
                     print(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}")
-    print(f"{len(chosen) - failed} passed, {failed} failed, 0 skipped")
+    print(f"{len(cases) - failed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
+
+
+def main() -> int:
+    qtun, is_long = os.path.abspath(sys.argv[1]), "--long" in sys.argv
+    chosen = [word for word in sys.argv[2:] if word in CASES] or list(CASES)
+    return play("moves", {
+        name: functools.partial(CASES[name], qtun, is_long=is_long) for name in chosen})
 
 
 if __name__ == "__main__":
