@@ -75,6 +75,17 @@ def _nobody(stage: Stage) -> None:
     require_text(failed.errors(), "nobody may use this relay", "qtun token add", "--allow", "--open")
 
 
+@GROUP.case("relay-name")
+def _relay_name(stage: Stage) -> None:
+    """What is printed leads to the port that the relay listens at, unless --name has another."""
+    relay = stage.start("relay", "--open", "--listen", f"127.0.0.1:{_free_port()}", "--name", "localhost")
+    name = first_line(relay)
+    require_line(_share(stage, name), "rendezvous answers")
+    require(end(relay, signal.SIGTERM, 10) == 0, "the relay does not end well")
+    _, name = _relay(stage, "--open", "--name", "relay.example.org:443")
+    require(name.endswith("@relay.example.org:443"), f"the relay calls itself {name}")
+
+
 @GROUP.case("relay-token", seconds=60)
 def _tokens(stage: Stage) -> None:
     """The share shows a token, who connects needs none; others are told why they are refused."""

@@ -10,8 +10,9 @@ extension Grammar {
       + "more firewalls")
   /// What the printed line calls it.
   static let relayName = Option(
-    "name", "HOST[:PORT]", .relayName, default: "an address of this machine",
-    help: "the public name or address to print, as others reach this machine")
+    "name", "HOST[:PORT]", .ownName, default: "an address of this machine",
+    help: "the public name or address to print, as others reach this machine; with a port where "
+      + "that is not the one of --listen")
   /// The relay's key file.
   static let relayIdentity = Option(
     "identity", short: "i", "FILE", .path, default: "~/.config/qtun/relay",

@@ -31,9 +31,12 @@ struct RendezvousName: Equatable, Sendable, CustomStringConvertible {
 
   /// A host with or without port.
   static func parseAddress(_ text: String) throws(ValueProblem) -> HostPort {
-    let hasPort = text.hasPrefix("[") ? !text.hasSuffix("]") : text.contains(":")
-    return try HostPort.parse(
-      hasPort ? text : "\(text):\(Relay.defaultPort)", rule: .service)
+    try HostPort.parse(
+      hasPort(text) ? text : "\(text):\(Relay.defaultPort)", rule: .service)
+  }
+
+  fileprivate static func hasPort(_ text: String) -> Bool {
+    text.hasPrefix("[") ? !text.hasSuffix("]") : text.contains(":")
   }
 }
 
@@ -51,8 +54,14 @@ extension ValueParser where Value == HostPort {
       ? try RendezvousName.parse(text).address : try RendezvousName.parseAddress(text)
   }
 
-  /// The public name of a relay.
+  /// Where a relay or another STUN server is.
   static let relayName = ValueParser { (text) throws(ValueProblem) in
     try RendezvousName.parseAddress(text)
+  }
+
+  /// The public name of a relay of our own; port 0, where none is written, is the one it listens at.
+  static let ownName = ValueParser { (text) throws(ValueProblem) in
+    let place = try RendezvousName.parseAddress(text)
+    return RendezvousName.hasPort(text) ? place : HostPort(host: place.host, port: 0)
   }
 }

@@ -135,8 +135,10 @@ struct RelayCommand: Sendable {
 
   /// What the user says, or the address that reaches farthest.
   private func publicAddress(of relay: Relay) -> HostPort {
-    if let name = settings.name { return name }
     let local = relay.localAddress
+    if let name = settings.name {
+      return name.port == 0 ? HostPort(host: name.host, port: local.port) : name
+    }
     let candidates = HostCandidates.gather(
       addresses: NetworkInterfaces.addresses(), socket: local, hasIPv6: !local.isIPv4, count: 1)
     return HostPort(candidates.first?.address ?? local)
