@@ -21,17 +21,17 @@ def missing_programs():
 
 
 @contextlib.contextmanager
-def tunnel(programs, net):
+def tunnel(programs, net, share_options=(), connect_options=()):
   """iperf3 listens behind a share; its control connection and its datagrams are two services."""
   server = programs.start(
     "iperf3", net.server_namespace, [shutil.which("iperf3"), "-s", "-p", str(TARGET_PORT)])
   try:
     services = [f"control=127.0.0.1:{TARGET_PORT}", f"data=udp:127.0.0.1:{TARGET_PORT}"]
-    with programs.share(net.server_namespace, *services) as (_, ticket):
+    with programs.share(net.server_namespace, *services, *share_options) as (_, ticket):
       connect = programs.start(
         "connect", net.client_namespace,
         [programs.qtun, "connect", ticket,
-         f"control={ENTRANCE_PORT}", f"data={ENTRANCE_PORT}"])
+         f"control={ENTRANCE_PORT}", f"data={ENTRANCE_PORT}", *connect_options])
       try:
         for _ in services:
           connect.read_line(15)

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import time
 
-from . import datagrams, faulty_link, network, ssh_forward
+from . import datagrams, faulty_link, network, relaying, ssh_forward
 from .process import Broken
 from .reference_peer import missing_programs, reference_peer
 from .tunnel import ENTRANCE_PORT
@@ -234,6 +234,24 @@ def udp(programs, sizes):
   return rows
 
 
+def relay(programs, sizes):
+  """What a relay forwards for each second of its processor time, beside coturn."""
+  what, bar = "relay / coturn, packets per CPU second", ">= 2.0"
+  missing = relaying.missing_programs()
+  if missing:
+    return [Row(what, bar, "-", None, f"not possible without {', '.join(missing)}")]
+  yardstick, flow, bulk = Series(), Series(), Series()
+  with relaying.place() as namespace:
+    for _ in range(ROUNDS):
+      yardstick.add(relaying.coturn(programs, namespace))
+      flow.add(relaying.ours(programs, namespace, sizes.datagram_seconds // 2, True))
+      bulk.add(relaying.ours(programs, namespace, sizes.datagram_seconds // 2, False))
+  ratio = flow.median / yardstick.median
+  return [Row(what, bar, f"{ratio:.2f}", ratio >= 2,
+              f"a UDP flow {flow}, bulk {bulk}, coturn {yardstick} packets",
+              {"flow": flow.values, "bulk": bulk.values, "coturn": yardstick.values})]
+
+
 def churn(programs, sizes):
   """Short connections, 16 at a time."""
   rates, lost = Series(), 0
@@ -374,4 +392,4 @@ def loss_reason(report):
 # In the order of running; `bulk` and `loopback` run as one when both are wanted.
 ALL = {"version": version, "idle": idle, "bulk": bulk, "loopback": loopback, "carriers": carriers,
        "latency": latency,
-       "udp": udp, "churn": churn, "hold": hold, "stall": stall, "cancel": cancel, "faults": faults}
+       "udp": udp, "relay": relay, "churn": churn, "hold": hold, "stall": stall, "cancel": cancel, "faults": faults}
