@@ -94,6 +94,8 @@ struct PipeCommand: Sendable {
       if case .flowEnded(let report) = event { run?.note(.flowEnded(report)) }
     }
     guard let link else { return try run.conclude(nil, isConfirmed: false) }
+    // A session that ends at once may have taken no flow that could tell of it.
+    Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
     await run.offerStatus {
       await link.report
     } header: { json in
@@ -117,7 +119,8 @@ struct PipeCommand: Sendable {
         run.log.info("stopping", .signal(signal))
         return nil
       case .flowEnded(let report): return report.ending
-      case .dialled, .over: continue
+      case .over: return .sessionLost
+      case .dialled: continue
       }
     }
   }
