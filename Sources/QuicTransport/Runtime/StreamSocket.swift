@@ -17,6 +17,13 @@ public protocol StreamSocket: AnyObject {
   func close(resetting: Bool)
 }
 
+extension StreamSocket {
+  /// Writes from one piece.
+  public func write(_ piece: UnsafeRawBufferPointer) -> StreamSocketResult {
+    withUnsafePointer(to: piece) { write(UnsafeBufferPointer(start: $0, count: 1)) }
+  }
+}
+
 /// What a read or write did.
 public enum StreamSocketResult: Equatable, Sendable {
   /// This many bytes moved, at least one.

@@ -3,8 +3,13 @@ public enum Base64 {
   private static let alphabet = Array(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-  /// Six bits a character.
+  /// The text of some bytes.
   public static func encode(_ bytes: some Collection<UInt8>) -> String {
+    String(decoding: characters(of: bytes), as: UTF8.self)
+  }
+
+  /// The same as an array, for secrets: it can be overwritten.
+  public static func characters(of bytes: some Collection<UInt8>) -> [UInt8] {
     var text: [UInt8] = []
     text.reserveCapacity((bytes.count + 2) / 3 * 4)
     var rest = bytes[...]
@@ -17,7 +22,7 @@ public enum Base64 {
         text.append(index <= group.count ? digit : UInt8(ascii: "="))
       }
     }
-    return String(decoding: text, as: UTF8.self)
+    return text
   }
 
   /// Whether a character may stand in an encoding, before the padding.

@@ -174,10 +174,7 @@ public final class TLSSocket: StreamSocket {
 
   private func flush() {
     while outgoing.count > 0 {
-      let result = outgoing.withBytes { bytes in
-        withUnsafePointer(to: bytes) { socket.write(UnsafeBufferPointer(start: $0, count: 1)) }
-      }
-      switch result {
+      switch outgoing.withBytes({ socket.write($0) }) {
       case .moved(let count): outgoing.removeFirst(count)
       case .blocked: return
       case .ended: return

@@ -111,10 +111,7 @@ public final class TLSStream: StreamSocketHandler {
   /// Hands queued ciphertext to the socket; call it once after a series of writes.
   public func flush() {
     while !isOver, outgoing.count > 0 {
-      let result = outgoing.withBytes { bytes in
-        withUnsafePointer(to: bytes) { socket.write(UnsafeBufferPointer(start: $0, count: 1)) }
-      }
-      switch result {
+      switch outgoing.withBytes({ socket.write($0) }) {
       case .moved(let count): outgoing.removeFirst(count)
       case .blocked:
         wasFull = true

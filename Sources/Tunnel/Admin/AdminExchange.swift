@@ -94,12 +94,7 @@ final class AdminExchange: StreamSocketHandler {
         isLingering = true
         return drop()
       }
-      let result = rest.withUnsafeBytes { bytes in
-        withUnsafePointer(to: bytes) {
-          socket.write(UnsafeBufferPointer(start: $0, count: 1))
-        }
-      }
-      switch result {
+      switch rest.withUnsafeBytes({ socket.write($0) }) {
       case .moved(let count): response = rest.dropFirst(count)
       case .blocked: return
       case .ended, .failed: return close(resetting: true)

@@ -29,7 +29,7 @@ public struct HTTPProxy: Sendable {
     var text = Array("CONNECT \(name) HTTP/1.1\r\nHost: \(name)\r\n".utf8)
     if let credentials {
       text += Array("Proxy-Authorization: Basic ".utf8)
-      text += credentials.withBytes { Array(Base64.encode($0).utf8) } + Array("\r\n".utf8)
+      text += credentials.withBytes { Base64.characters(of: $0) } + Array("\r\n".utf8)
     }
     return text + Array("\r\n".utf8)
   }

@@ -125,10 +125,7 @@ final class ProxyConnection: StreamSocket, StreamSocketHandler {
 
   private func sendRequest() {
     while !request.isEmpty, let socket {
-      let result = request.withUnsafeBytes { bytes in
-        withUnsafePointer(to: bytes) { socket.write(UnsafeBufferPointer(start: $0, count: 1)) }
-      }
-      switch result {
+      switch request.withUnsafeBytes({ socket.write($0) }) {
       case .moved(let count): request.removeFirst(count)
       case .blocked: return
       case .ended, .failed: return fail(.closed)

@@ -82,23 +82,10 @@ public struct TargetRules: Equatable, Sendable, CustomStringConvertible {
 
     init?(_ text: Substring) {
       guard let colon = text.lastIndex(of: ":"), let host = Host(text[..<colon]),
-        let ports = Self.ports(text[text.index(after: colon)...])
+        let ports = PortRange.read(text[text.index(after: colon)...], all: 1...UInt16.max)
       else { return nil }
       self.host = host
       self.ports = ports
-    }
-
-    /// `443`, `80-443` or `*`
-    private static func ports(_ text: Substring) -> ClosedRange<UInt16>? {
-      if text == "*" { return 1...UInt16.max }
-      let numbers = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-      let bounds = numbers.compactMap { number in
-        number.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt16(number) : nil
-      }
-      guard bounds.count == numbers.count, let first = bounds.first, let last = bounds.last,
-        first > 0, first <= last
-      else { return nil }
-      return first...last
     }
   }
 }

@@ -103,10 +103,6 @@ extension StreamSocket {
   /// Writes a few bytes to a socket that has taken hardly any: the kernel has room for them.
   func accepts(_ bytes: [UInt8]) -> Bool {
     guard !bytes.isEmpty else { return true }
-    return bytes.withUnsafeBytes { bytes in
-      withUnsafePointer(to: bytes) { piece in
-        write(UnsafeBufferPointer(start: piece, count: 1)) == .moved(bytes.count)
-      }
-    }
+    return bytes.withUnsafeBytes { write($0) } == .moved(bytes.count)
   }
 }

@@ -14,7 +14,7 @@ public struct ProxyCredentials: Sendable {
     guard parts.count == 2, parts.allSatisfy({ (1...255).contains($0.count) }) else { return nil }
     user = SecretBytes(Array(parts[0]))
     password = SecretBytes(Array(parts[1]))
-    basic = SecretBytes(Self.base64(Array(text.utf8)))
+    basic = SecretBytes(Base64.characters(of: Array(text.utf8)))
   }
 
   func matches(user: ArraySlice<UInt8>, password: ArraySlice<UInt8>) -> Bool {
@@ -31,20 +31,5 @@ public struct ProxyCredentials: Sendable {
       return false
     }
     return parts[1].drop { $0 == 0x20 }.withUnsafeBytes(basic.matches)
-  }
-
-  /// RFC 4648 §4.
-  static func base64(_ bytes: [UInt8]) -> [UInt8] {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let group = bytes[start..<min(start + 3, bytes.count)]
-      let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-      for index in 0..<4 {
-        let shift = UInt32(18 - 6 * index)
-        text.append(index <= group.count ? alphabet[Int(bits >> shift & 63)] : UInt8(ascii: "="))
-      }
-    }
-    return text
   }
 }

@@ -4,7 +4,7 @@ internal import QuicTransport
 /// listener of the node. The node answers with a `GoAhead` when its target is connected.
 ///
 ///     kind 5 (varint), listener (varint), the stranger's address (18 bytes), ours (18 bytes)
-struct PublicHeader: Equatable {
+struct PublicHeader: StreamHeader {
   /// The number of the LISTEN.
   var listener: UInt64
   /// The stranger, as the relay saw it.
@@ -23,23 +23,12 @@ struct PublicHeader: Equatable {
     return writer.bytes
   }
 
-  /// What a prefix of a stream amounts to.
-  enum Result: Equatable {
-    /// A header, and the bytes that it took.
-    case header(PublicHeader, count: Int)
-    case needsMore
-    case malformed
-  }
-
-  /// - Parameter bytes: the stream's first bytes.
-  static func decode(_ bytes: [UInt8]) -> Result {
-    var reader = WireReader(bytes)
-    guard let kind = reader.varint() else { return .needsMore }
+  static func read(_ reader: inout WireReader) -> StreamHeaderPart<PublicHeader> {
+    guard let kind = reader.varint() else { return .beginning }
     guard kind == Self.kind else { return .malformed }
     guard let listener = reader.varint(), let source = reader.socketAddress(),
       let destination = reader.socketAddress()
-    else { return .needsMore }
-    let header = PublicHeader(listener: listener, source: source, destination: destination)
-    return .header(header, count: bytes.count - reader.count)
+    else { return .beginning }
+    return .whole(PublicHeader(listener: listener, source: source, destination: destination))
   }
 }

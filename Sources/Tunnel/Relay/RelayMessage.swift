@@ -89,67 +89,61 @@ enum RelayMessage: WireMessage {
   static let saltCount = 16
   private static let stunPortsMax: UInt64 = 8
 
-  var encoded: [UInt8] {
-    var body = WireWriter()
-    let type: UInt64
+  func write(to body: inout WireWriter) -> UInt64 {
     switch self {
     case .hello(let hello):
-      type = 1
       body.varint(hello.version)
       body.varint(hello.capabilities)
+      return 1
     case .welcome(let welcome):
-      type = 2
       Self.write(welcome, to: &body)
+      return 2
     case .offer(let offer):
-      type = 3
       body.offer(offer)
-    case .register: type = 4
+      return 3
+    case .register: return 4
     case .find(let find):
-      type = 5
       body.raw(find.peer.bytes)
       body.prefixed(find.token)
+      return 5
     case .knock(let knock):
-      type = 6
       body.varint(knock.introduction)
       body.raw(knock.peer.bytes)
       body.prefixed(knock.token)
+      return 6
     case .admit(let introduction):
-      type = 7
       body.varint(introduction)
+      return 7
     case .plan(let plan):
-      type = 8
       Self.write(plan, to: &body)
+      return 8
     case .again(let introduction):
-      type = 9
       body.varint(introduction)
+      return 9
     case .done(let introduction):
-      type = 10
       body.varint(introduction)
+      return 10
     case .gone(let introduction):
-      type = 11
       body.varint(introduction)
+      return 11
     case .absent(let peer):
-      type = 12
       body.raw(peer.bytes)
+      return 12
     case .throttled(let peer, let delay):
-      type = 13
       body.raw(peer.bytes)
       body.varint(UInt64(max(0, delay.wholeNanoseconds / 1_000_000)))
+      return 13
     case .forwarding(let message):
-      type = message.type
       message.write(to: &body)
+      return message.type
     case .listening(let message):
-      type = message.type
       message.write(to: &body)
+      return message.type
     case .access(let message):
-      type = message.type
       message.write(to: &body)
-    case .unknown(let unknown): type = unknown
+      return message.type
+    case .unknown(let unknown): return unknown
     }
-    var message = WireWriter()
-    message.varint(type)
-    message.prefixed(body.bytes)
-    return message.bytes
   }
 
   private static func write(_ welcome: Welcome, to body: inout WireWriter) {

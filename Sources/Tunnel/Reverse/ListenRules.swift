@@ -56,9 +56,8 @@ public struct ListenRules: Equatable, Sendable, CustomStringConvertible {
 extension ListenRules.Rule {
   fileprivate init?(_ text: Substring) {
     let colon = text.lastIndex(of: ":")
-    guard let ports = Self.ports(colon.map { text[text.index(after: $0)...] } ?? text) else {
-      return nil
-    }
+    let word = colon.map { text[text.index(after: $0)...] } ?? text
+    guard let ports = PortRange.read(word, all: 0...UInt16.max) else { return nil }
     self.ports = ports
     guard let colon else {
       host = .loopback
@@ -78,18 +77,6 @@ extension ListenRules.Rule {
       else { return nil }
       host = .address(address)
     }
-  }
-
-  private static func ports(_ text: Substring) -> ClosedRange<UInt16>? {
-    if text == "*" { return 0...UInt16.max }
-    let numbers = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-    let bounds = numbers.compactMap { number in
-      number.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt16(number) : nil
-    }
-    guard bounds.count == numbers.count, let first = bounds.first, let last = bounds.last,
-      first > 0, first <= last
-    else { return nil }
-    return first...last
   }
 }
 

@@ -4,10 +4,22 @@
 protocol WireMessage: Equatable {
   /// The longest body of any message.
   static var bodyMax: Int { get }
-  /// The whole message.
-  var encoded: [UInt8] { get }
+  /// Writes the body, and says of which type the message is.
+  func write(to body: inout WireWriter) -> UInt64
   /// Decodes the body of one message; nil if it is malformed.
   init?(type: UInt64, body: [UInt8])
+}
+
+extension WireMessage {
+  /// The whole message.
+  var encoded: [UInt8] {
+    var body = WireWriter()
+    let type = write(to: &body)
+    var message = WireWriter()
+    message.varint(type)
+    message.prefixed(body.bytes)
+    return message.bytes
+  }
 }
 
 /// Cuts a byte stream into the messages of a session.

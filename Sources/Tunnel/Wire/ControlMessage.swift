@@ -84,18 +84,15 @@ enum ControlMessage: WireMessage {
   /// More than fills a packet of any path.
   static let pingMax = 2_048
 
-  var encoded: [UInt8] {
-    var body = WireWriter()
-    let type: UInt64
+  func write(to body: inout WireWriter) -> UInt64 {
     switch self {
     case .hello(let hello):
-      type = 1
       body.varint(hello.version)
       body.varint(hello.capabilities)
       body.prefixed(hello.proof)
       body.prefixed(hello.grant)
+      return 1
     case .welcome(let welcome):
-      type = 2
       body.varint(welcome.version)
       body.varint(welcome.capabilities)
       body.varint(UInt64(welcome.services.count))
@@ -104,40 +101,37 @@ enum ControlMessage: WireMessage {
         body.uint16(service.port)
       }
       for service in welcome.services { body.byte(service.kind.number) }
+      return 2
     case .goodbye(let goodbye):
-      type = 3
       body.prefixed(Array(goodbye.reason.utf8.prefix(Self.reasonMax)))
+      return 3
     case .finished:
-      type = 4
+      return 4
     case .listen(let listen):
-      type = 5
       body.varint(listen.number)
       body.varint(listen.kind.number)
       body.socketAddress(listen.address)
+      return 5
     case .listening(let listening):
-      type = 6
       body.varint(listening.number)
       body.varint(listening.status.number)
       body.socketAddress(listening.address)
+      return 6
     case .unlisten(let number):
-      type = 7
       body.varint(number)
+      return 7
     case .lost(let session):
-      type = 8
       body.uint64(session.number)
+      return 8
     case .ping(let bytes):
-      type = 9
       body.prefixed(bytes.prefix(Self.pingMax))
+      return 9
     case .pong(let bytes):
-      type = 10
       body.prefixed(bytes.prefix(Self.pingMax))
+      return 10
     case .unknown(let unknown):
-      type = unknown
+      return unknown
     }
-    var message = WireWriter()
-    message.varint(type)
-    message.prefixed(body.bytes)
-    return message.bytes
   }
 
   /// Decodes the body of one message; nil if it is malformed.

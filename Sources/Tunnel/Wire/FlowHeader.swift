@@ -2,7 +2,7 @@
 ///
 ///     kind (varint), name length (varint), name (UTF-8)
 ///     kind dynamic: host length (varint), host (UTF-8), port (2 bytes)
-struct FlowHeader: Equatable {
+struct FlowHeader: StreamHeader {
   var kind: Kind
   /// The service's name; empty for the only one.
   var service: String
@@ -40,33 +40,23 @@ struct FlowHeader: Equatable {
     return writer.bytes
   }
 
-  /// What a prefix of a stream amounts to.
-  enum Result: Equatable {
-    /// A header, and the bytes that it took.
-    case header(FlowHeader, count: Int)
-    case needsMore
-    case malformed
-  }
-
-  /// - Parameter bytes: the stream's first bytes, `sizeMax` of them at most.
-  static func decode(_ bytes: [UInt8]) -> Result {
-    var reader = WireReader(bytes)
-    guard let number = reader.varint() else { return .needsMore }
+  static func read(_ reader: inout WireReader) -> StreamHeaderPart<FlowHeader> {
+    guard let number = reader.varint() else { return .beginning }
     guard let kind = Kind(rawValue: number) else { return .malformed }
-    guard let length = reader.varint() else { return .needsMore }
+    guard let length = reader.varint() else { return .beginning }
     guard length <= UInt64(ControlMessage.nameMax) else { return .malformed }
-    guard let name = reader.raw(Int(length)) else { return .needsMore }
+    guard let name = reader.raw(Int(length)) else { return .beginning }
     var header = FlowHeader(kind: kind, service: String(decoding: name, as: UTF8.self))
     if kind == .dynamic {
-      guard let length = reader.varint() else { return .needsMore }
+      guard let length = reader.varint() else { return .beginning }
       guard (1...UInt64(Destination.hostMax)).contains(length) else { return .malformed }
       guard let host = reader.raw(Int(length)), let port = reader.uint16() else {
-        return .needsMore
+        return .beginning
       }
       guard port > 0 else { return .malformed }
       header.destination = Destination(host: String(decoding: host, as: UTF8.self), port: port)
     }
-    return .header(header, count: bytes.count - reader.count)
+    return .whole(header)
   }
 
   /// Varints of any encoding, the longest name, and the longest host with its port.

@@ -4,7 +4,7 @@ internal import QuicTransport
 /// the dialler asked for.
 ///
 ///     kind 3 (varint), listener (varint), address (16 bytes), port (2 bytes)
-struct ReverseHeader: Equatable {
+struct ReverseHeader: StreamHeader {
   /// The number of the LISTEN.
   var listener: UInt64
   /// The program that connected, as the sharing side saw it.
@@ -20,23 +20,12 @@ struct ReverseHeader: Equatable {
     return writer.bytes
   }
 
-  /// What a prefix of a stream amounts to.
-  enum Result: Equatable {
-    /// A header, and the bytes that it took.
-    case header(ReverseHeader, count: Int)
-    case needsMore
-    case malformed
-  }
-
-  /// - Parameter bytes: the stream's first bytes.
-  static func decode(_ bytes: [UInt8]) -> Result {
-    var reader = WireReader(bytes)
-    guard let kind = reader.varint() else { return .needsMore }
+  static func read(_ reader: inout WireReader) -> StreamHeaderPart<ReverseHeader> {
+    guard let kind = reader.varint() else { return .beginning }
     guard kind == Self.kind else { return .malformed }
     guard let listener = reader.varint(), let source = reader.socketAddress() else {
-      return .needsMore
+      return .beginning
     }
-    let header = ReverseHeader(listener: listener, source: source)
-    return .header(header, count: bytes.count - reader.count)
+    return .whole(ReverseHeader(listener: listener, source: source))
   }
 }

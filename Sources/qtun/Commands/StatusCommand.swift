@@ -98,9 +98,7 @@ private final class Question: StreamSocketHandler {
       isSent = true
       let request = Array("{\"command\":\"status\"}\n".utf8)
       // A new socket's buffer holds far more.
-      _ = request.withUnsafeBytes { bytes in
-        withUnsafePointer(to: bytes) { socket.write(UnsafeBufferPointer(start: $0, count: 1)) }
-      }
+      _ = request.withUnsafeBytes { socket.write($0) }
     }
     withUnsafeTemporaryAllocation(byteCount: Self.readMax, alignment: 1) { buffer in
       while !isOver {

@@ -114,12 +114,7 @@ private final class ControlClient: StreamSocketHandler {
   private func write() {
     while deadline != nil, let rest = response {
       if rest.isEmpty { return close() }
-      let result = rest.withUnsafeBytes { bytes in
-        withUnsafePointer(to: bytes) {
-          socket.write(UnsafeBufferPointer(start: $0, count: 1))
-        }
-      }
-      switch result {
+      switch rest.withUnsafeBytes({ socket.write($0) }) {
       case .moved(let count): response = rest.dropFirst(count)
       case .blocked: return
       case .ended, .failed: return close()

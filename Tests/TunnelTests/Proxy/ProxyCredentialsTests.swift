@@ -4,16 +4,6 @@ import Testing
 
 @Suite("Proxy credentials")
 struct ProxyCredentialsTests {
-  @Test(
-    "base64 is that of RFC 4648 §10",
-    arguments: [
-      ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
-      ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
-    ])
-  func base64(text: String, encoded: String) {
-    #expect(ProxyCredentials.base64(Array(text.utf8)) == Array(encoded.utf8))
-  }
-
   @Test("a password may have colons, and neither side may be empty or longer than 255 bytes")
   func form() {
     #expect(
