@@ -1,3 +1,4 @@
+import QuicTransport
 import Testing
 import Tunnel
 
