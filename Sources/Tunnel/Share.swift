@@ -107,6 +107,7 @@ public actor Share {
     var report = core.report
     report.totals = statistics
     report.publicAddresses = publicPlaces.flatMap(\.addresses)
+    report.relays = meeting?.relayReports ?? []
     return report
   }
 
