@@ -37,6 +37,11 @@ struct StatusJSON {
           }
         }
       }
+      if !report.health.isEmpty {
+        json.array("health") { json in
+          for health in report.health { json.object { Self.write(health, to: &$0) } }
+        }
+      }
       if !report.relays.isEmpty {
         json.array("relays") { json in
           for relay in report.relays { json.object { Self.write(relay, to: &$0) } }
@@ -81,6 +86,13 @@ struct StatusJSON {
         }
       }
     }
+  }
+
+  private static func write(_ health: HealthReport, to json: inout JSONWriter) {
+    json.member("service", health.service)
+    json.member("state", health.isUp.map { $0 ? "up" : "down" } ?? "unknown")
+    json.member("age_us", microseconds(health.age))
+    json.member("problem", health.problem.map(Describe.problem))
   }
 
   private static func write(_ relay: RelayReport, to json: inout JSONWriter) {

@@ -21,6 +21,15 @@ struct StatusText {
       lines.append(
         "  " + Self.join(["public", field(place, "address"), name == "" ? nil : name]))
     }
+    for health in status["health"]?.elements ?? [] {
+      lines.append(
+        "  "
+          + Self.join([
+            "health", field(health, "service") == "" ? nil : field(health, "service"),
+            field(health, "state"), time(health, "age_us").map { "for \($0)" },
+            field(health, "problem"),
+          ]))
+    }
     for relay in status["relays"]?.elements ?? [] {
       lines.append(
         "  "
