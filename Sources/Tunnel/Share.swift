@@ -21,6 +21,8 @@ public actor Share {
   private let meeting: MeetingCore?
   /// One for each relay, where something is shared publicly.
   private let publicPlaces: [PublicPlaces]
+  /// One for each service that is checked.
+  private let health: [HealthWatch]
   /// Nil where a sandbox allows none: changes are then noticed by probes.
   private let watcher: SystemWatcher?
 
@@ -65,6 +67,8 @@ public actor Share {
     /// What the relays in `rendezvous` shall listen at publicly: `PublicWish.countMax` at most, each
     /// for a service of TCP, UDP, a Unix socket or a folder.
     public var publicWishes: [PublicWish] = []
+    /// How the targets of what is public are checked; nil for not at all.
+    public var health: HealthCheck?
     /// Others who share the same public places; nil for nobody.
     public var publicGroup: PublicGroup?
     /// Whether tickets leave our own addresses out, so that peers come by a rendezvous only.
@@ -107,12 +111,16 @@ public actor Share {
     var report = core.report
     report.totals = statistics
     report.publicAddresses = publicPlaces.flatMap(\.addresses)
+    report.health = health.map(\.report)
+    report.relays = meeting?.relayReports ?? []
     return report
   }
 
   /// Sums so far.
   public var statistics: TunnelTotals {
-    publicPlaces.reduce(into: core.statistics) { $0.add(flowsOf: $1.statistics) }
+    var totals = publicPlaces.reduce(into: core.statistics) { $0.add(flowsOf: $1.statistics) }
+    totals.targetsDown = health.count { $0.report.isUp == false }
+    return totals
   }
 
   /// Takes no more sessions and flows, and returns when those that are open have ended or `grace`
@@ -149,6 +157,7 @@ public actor Share {
     listener.close()
     watcher?.close()
     for places in publicPlaces { places.close() }
+    for watch in health { watch.stop() }
     core.close()
     guard let meeting else { return }
     await withCheckedContinuation { continuation in
@@ -159,9 +168,10 @@ public actor Share {
   private init(
     loop: EpollLoop, ticket: Ticket, localAddress: SocketAddress, listener: TCPListener,
     core: ShareCore, watcher: SystemWatcher?, meeting: MeetingCore?,
-    publicPlaces: [PublicPlaces]
+    publicPlaces: [PublicPlaces], health: [HealthWatch]
   ) {
     self.publicPlaces = publicPlaces
+    self.health = health
     self.watcher = watcher
     self.meeting = meeting
     self.loop = loop
@@ -227,7 +237,9 @@ public actor Share {
         }, finder: Self.finder(loop: loop), onEvent: onEvent)
       core.reverseOffer = configuration.listenRules.map { ReverseOffer(rules: $0, loop: loop) }
       core.watchesRequests = configuration.watchesRequests
-      nonisolated(unsafe) let publicPlaces = try makePublicPlaces(configuration, core, onEvent)
+      nonisolated(unsafe) let health = makeHealth(configuration, core, onEvent)
+      nonisolated(unsafe) let publicPlaces = try makePublicPlaces(
+        configuration, core, health, onEvent)
       nonisolated(unsafe) let meeting = try openMeeting(
         configuration, bound: bound, gate: gate, publicPlaces: publicPlaces, onEvent: onEvent)
       nonisolated(unsafe) let watcher = try? SystemWatcher(loop: loop) {
@@ -237,7 +249,7 @@ public actor Share {
       }
       return Share(
         loop: loop, ticket: ticket, localAddress: socket.localAddress, listener: listener,
-        core: core, watcher: watcher, meeting: meeting, publicPlaces: publicPlaces)
+        core: core, watcher: watcher, meeting: meeting, publicPlaces: publicPlaces, health: health)
     }
 
     private func openMeeting(
@@ -262,9 +274,28 @@ public actor Share {
       return meeting
     }
 
+    /// Begins to check what is public.
+    private func makeHealth(
+      _ configuration: Configuration, _ core: ShareCore,
+      _ onEvent: @escaping @Sendable (TunnelEvent) -> Void
+    ) -> [HealthWatch] {
+      guard let check = configuration.health else { return [] }
+      let connect = core.publicTargets.connect
+      let watched = configuration.services.compactMap { service -> HealthWatch? in
+        guard configuration.publicWishes.contains(where: { $0.service == service.name }) else {
+          return nil
+        }
+        return HealthWatch(
+          service: service.name, route: service.route, check: check, loop: loop,
+          connect: connect, onEvent: onEvent)
+      }
+      for watch in watched { watch.start() }
+      return watched
+    }
+
     /// One for each rendezvous.
     private func makePublicPlaces(
-      _ configuration: Configuration, _ core: ShareCore,
+      _ configuration: Configuration, _ core: ShareCore, _ health: [HealthWatch],
       _ onEvent: @escaping @Sendable (TunnelEvent) -> Void
     ) throws(TunnelError) -> [PublicPlaces] {
       guard !configuration.publicWishes.isEmpty else { return [] }
@@ -278,7 +309,8 @@ public actor Share {
         }
         wishes.append((wish, service, configuration.label(of: service, for: wish)))
       }
-      let targets = core.publicTargets
+      var targets = core.publicTargets
+      targets.health = health
       return configuration.rendezvous.prefix(RendezvousAddress.countMax).map { rendezvous in
         PublicPlaces(
           wishes, group: configuration.publicGroup, relay: rendezvous.key, targets: targets,

@@ -40,6 +40,8 @@ public enum TunnelEvent: Sendable {
   /// A relay does not listen for us, or not any more. The first answer to a wish is told as such; where
   /// it listened before, it is asked again if that may help.
   case publicRefused(PublicAddress, PublicStatus, isFirst: Bool)
+  /// The target of a service fails its health check, or passes it (again); why it failed last.
+  case targetHealth(service: String, isUp: Bool, HealthProblem?)
   /// A local connection was closed because the peer allows no more flows for now.
   case flowLimitReached
   /// The peer takes no new flows.
@@ -78,6 +80,8 @@ public struct TunnelTotals: Sendable {
   public var connection = ConnectionStatistics()
   /// Its path, while there is one.
   public var path: SessionPath?
+  /// Services whose target fails its health check.
+  public var targetsDown = 0
   /// How often sessions changed their path.
   public var switches = 0
 

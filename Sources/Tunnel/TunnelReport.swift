@@ -8,6 +8,10 @@ public struct TunnelReport: Sendable {
   public var sessions: [SessionReport]
   /// Where relays listen publicly for the share.
   public var publicAddresses: [PublicAddress] = []
+  /// The targets that are checked.
+  public var health: [HealthReport] = []
+  /// The relays that it knows, the one that carries the session first.
+  public var relays: [RelayReport] = []
   /// What the link is waiting for, while it has no session.
   public var isDialling: Bool
 

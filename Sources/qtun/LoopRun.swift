@@ -214,7 +214,8 @@ extension LoopRun {
       bytesReceived: isServing
         ? totals.bytesReceived &- lastTotals.bytesReceived
         : now.bytesReceived &- last.bytesReceived,
-      interval: loop.now - lastShown, requests: requests.tally.count)
+      interval: loop.now - lastShown, requests: requests.tally.count,
+      targetsDown: totals.targetsDown)
     lastTotals = totals
     lastShown = loop.now
     requests.tellHidden()
@@ -313,6 +314,8 @@ extension LoopRun {
       log.warning(
         "the relay does not listen for us", .address(Describe.place(address, relay: "")),
         .cause(Describe.refusal(status)), .fix(Describe.fix(status)))
+    case .targetHealth(let service, let isUp, let problem):
+      reportHealth(service, isUp: isUp, problem)
     case .flowLimitReached:
       log.warning("connection refused", .cause("the peer allows no more flows for now"))
     case .peerDraining(let reason): log.info("peer is stopping", .cause(reason))

@@ -20,6 +20,7 @@ extension ProtocolDocumentTests {
         PublicMessage.Answer(
           number: number, status: PublicStatus(number: try vector.number("status")),
           port: UInt16(try vector.number("port")), host: try vector.text("host")))
+    case "health": message = .health(number: number, isUp: try vector.number("up") == 1)
     case "unlisten": message = .unlisten(number: number)
     default:
       message = .ended(number: number, PublicStatus(number: try vector.number("status")))

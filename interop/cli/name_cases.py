@@ -296,8 +296,11 @@ def _away(stage: Stage) -> None:
             pass
     # Nobody tells the relay of this death, so it waits for an answer first.
     end(share, signal.SIGKILL)
+    died = time.monotonic()
     page = _curl(relay.http, "http://a.test/", "-i")
     require_text(page, "HTTP/1.1 502 Bad Gateway", "the share behind this name is away")
+    # Two seconds of silence; the rest is for a machine that has other work.
+    require(time.monotonic() - died < 6, f"502 after {time.monotonic() - died:.1f} s")
     share = _share(stage, relay, port, "--public", "a.test")
     require(_curl(relay.http, "http://a.test/") == "a", "the same key does not have its name back")
     with dial(relay.http) as late:

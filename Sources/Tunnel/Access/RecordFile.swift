@@ -81,30 +81,7 @@ public struct RecordFile<List: RecordList>: Sendable {
   private func lock(patience: Duration) throws(AccessFileError) -> FileLock {
     let raw = open(lockPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard raw >= 0 else { throw .unwritable(errno) }
-    let lock = FileLock(raw)
-    var stepsLeft = patience / FileLock.step
-    while flock(raw, LOCK_EX | LOCK_NB) != 0 {
-      guard errno == EWOULDBLOCK || errno == EINTR else { throw .unwritable(errno) }
-      guard stepsLeft >= 1 else { throw .busy }
-      stepsLeft -= 1
-      usleep(UInt32(FileLock.step / .microseconds(1)))
-    }
+    guard let lock = try FileLock(owning: raw, patience: patience) else { throw .busy }
     return lock
   }
-}
-
-/// Released when its last owner lets go, or the process ends.
-private final class FileLock {
-  private let raw: Int32
-
-  init(_ raw: Int32) {
-    self.raw = raw
-  }
-
-  deinit {
-    close(raw)
-  }
-
-  /// A writer is done in about the time of one fsync(2).
-  static let step = Duration.milliseconds(2)
 }

@@ -66,6 +66,10 @@ struct RelayMetrics {
     metrics.add(
       "qtun_listeners", .gauge, "Public listeners of nodes.", .init(totals.listenersOpen))
     metrics.add(
+      "qtun_listeners_down", .gauge,
+      "Those of them whose node says that its target fails the health check.",
+      .init(totals.listenersDown))
+    metrics.add(
       "qtun_listens_refused_total", .counter, "Requests to listen publicly that were refused.",
       .whole(totals.listensRefused))
     metrics.add(

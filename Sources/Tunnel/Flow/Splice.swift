@@ -29,6 +29,9 @@ final class Splice {
   private let stream: StreamCore
   private let socket: any StreamSocket
   private let ended: (Splice, Ending) -> Void
+  /// Asked when the session is gone, before the socket hears of it: true where somebody has released
+  /// this splice and goes on with the socket.
+  var onSessionLost: (() -> Bool)?
   private var toStreamDone = false
   private var toSocketDone = false
   private var isOver = false
@@ -63,6 +66,15 @@ final class Splice {
   /// Breaks the flow off, as when the process ends.
   func abort(code: UInt64) {
     end(.sessionLost, code: code)
+  }
+
+  /// Breaks off the stream alone; the socket, of which nobody hears anything, is the caller's again.
+  func release(code: UInt64) {
+    guard !isOver else { return }
+    isOver = true
+    stream.delegate = nil
+    stream.reset(code: code)
+    stream.stopReceiving(code: code)
   }
 
   // MARK: Moving bytes
@@ -163,7 +175,8 @@ extension Splice: StreamDelegate {
 
   func streamClosed(_ stream: StreamCore, error: QuicError?) {
     // Without an error both directions are done, though the socket may still take the rest.
-    if error != nil { end(.sessionLost, code: TunnelCode.sessionEnding) }
+    guard error != nil, onSessionLost?() != true else { return }
+    end(.sessionLost, code: TunnelCode.sessionEnding)
   }
 }
 

@@ -34,6 +34,8 @@ final class HostSocket: StreamSocket {
   private var hasLeft = false
   private var headTimer: LoopTimer?
   private var edgeTimer: LoopTimer?
+  /// The heads of the requests that have no answer yet, while all of them may be made again.
+  private var unanswered: [UInt8]? = []
 
   private enum Phase {
     case head
@@ -132,6 +134,26 @@ final class HostSocket: StreamSocket {
     return .moved(part.count)
   }
 
+  // MARK: What the share owes
+
+  /// A request went to the share, and no byte of its answer has come.
+  var awaitsAnswer: Bool { !answers.requests.isEmpty && answers.isBetween }
+
+  /// All that went to the share and has no answer, where another one may be given the same: requests
+  /// that only ask for something (RFC 9110 §9.2.1, §9.2.2), without a body, and so whole.
+  var repeatableBytes: [UInt8]? {
+    guard awaitsAnswer, phase == .head, ready.isEmpty else { return nil }
+    return unanswered
+  }
+
+  private func noteRequest(_ head: HTTPHead, _ count: Int) {
+    let isSafe = ["GET", "HEAD", "OPTIONS"].contains(head.method) && body.isEmpty && !wantsUpgrade
+    guard isSafe, let known = unanswered, known.count + count <= Self.repeatableMax else {
+      return unanswered = nil
+    }
+    unanswered = known + held.prefix(count)
+  }
+
   // MARK: Requests
 
   private var isCrowded: Bool {
@@ -198,6 +220,7 @@ final class HostSocket: StreamSocket {
     wantsUpgrade = !head.values(of: "upgrade").isEmpty
     body = BodyCounter(framing)
     phase = .body
+    noteRequest(head, count)
     pass(count)
     if body.isEmpty { endBody() }
   }
@@ -218,6 +241,8 @@ final class HostSocket: StreamSocket {
 
   /// Answers went by; some of what was held back may go on now.
   private func noteAnswers() {
+    // With one answer of several, what is left is not told from what is done.
+    unanswered = answers.requests.isEmpty && answers.isBetween ? [] : nil
     switch phase {
     case .cut: return sayLastWordsIfDue()
     case .undecided:
@@ -297,6 +322,8 @@ final class HostSocket: StreamSocket {
 
   /// For a head, from its first byte on.
   static let headTimeout = Duration.seconds(10)
+  /// A few requests that were sent ahead.
+  private static let repeatableMax = 32 * 1024
 }
 
 extension HostSocket: StreamSocketHandler {

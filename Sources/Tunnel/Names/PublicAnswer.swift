@@ -14,6 +14,11 @@ enum PublicAnswer {
   static let tooMany = ProxyDialect.httpResponse(
     "503 Service Unavailable", "too many visitors are here; try again in a moment")
 
+  /// The shares are there, and say that what they share does not work (RFC 9110 §15.6.4).
+  static let unhealthy = ProxyDialect.httpResponse(
+    "503 Service Unavailable",
+    "the service behind this name fails its health check; try again in a moment")
+
   /// The share was there, and is not any more.
   static let away = ProxyDialect.httpResponse(
     "502 Bad Gateway", "the share behind this name is away; try again in a moment")

@@ -10,7 +10,9 @@ extension PathManager {
     let answers = paths[active].kind == .relay ? 1 : Self.answersToReturn
     let isProven = paths[other].answersInRow >= answers
     let isBetter = paths[other].kind < paths[active].kind && cycleInterval == nil
-    if (isBetter && isProven) || !paths[active].isValidated {
+    if paths[active].isRetiring, !paths[other].isRetiring {
+      move(to: other, because: .relayRestarts)
+    } else if (isBetter && isProven) || !paths[active].isValidated {
       move(to: other, because: .better)
     } else if paths[active].unansweredSince != nil, let since = doubtSince,
       now - since >= Self.doubtMax
@@ -19,7 +21,7 @@ extension PathManager {
     }
   }
 
-  /// The validated path of the best kind, then of the shortest round trip.
+  /// The validated path of the best kind, then of the shortest round trip; one that is about to go last.
   func best(excluding index: Int, now: Instant) -> Int? {
     paths.indices
       .filter { candidate in
@@ -29,6 +31,7 @@ extension PathManager {
       }
       .min { left, right in
         let (left, right) = (paths[left], paths[right])
+        guard left.isRetiring == right.isRetiring else { return right.isRetiring }
         return (left.kind, left.roundTrip.smoothed ?? .zero)
           < (right.kind, right.roundTrip.smoothed ?? .zero)
       }
@@ -66,6 +69,7 @@ extension PathManager {
 
   func activate(_ index: Int, because reason: SwitchReason) {
     forgetTrial()
+    nearer.forget()
     active = index
     switches += 1
     doubtSince = nil

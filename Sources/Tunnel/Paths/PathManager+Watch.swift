@@ -125,7 +125,8 @@ extension PathManager {
   private func probeInterval(_ index: Int) -> Duration {
     if outage != nil { return outageProbeInterval }
     if index == active {
-      return doubtSince == nil && trial == nil ? idleProbeInterval : Self.doubtProbeInterval
+      guard doubtSince == nil, trial == nil else { return Self.doubtProbeInterval }
+      return hasRivals ? min(Self.alternativeInterval, idleProbeInterval) : idleProbeInterval
     }
     if isServer { return paths[index].isValidated ? Self.idleProbeInterval : Self.unprovenInterval }
     return doubtSince == nil ? Self.alternativeInterval : Self.doubtProbeInterval

@@ -23,6 +23,10 @@ public enum SwitchReason: Equatable, Sendable {
   case carrierClosed
   /// The new path is of a better kind and has proved itself.
   case better
+  /// The new path leads through a relay by which the way to the peer and back is so much shorter.
+  case nearer(from: Duration, to: Duration)
+  /// The relay of the old path is about to stop.
+  case relayRestarts
   /// The peer moved, or its address changed.
   case peerMoved
   /// It was to move, for a test.
@@ -74,6 +78,8 @@ final class PathManager: PathRouter {
   /// QUIC is suspended and probes alone look for the peer.
   var outage: Outage?
   var askedForAlternatives: Instant?
+  /// Of several relays (client).
+  var nearer = NearerRoad()
   private var seen = NumbersSeen()
   private var lastChallenge: Instant?
   /// Where a packet that is being read came from, if the peer may have become that.
@@ -98,7 +104,7 @@ final class PathManager: PathRouter {
     var first = PathState(number: 0, path: path, kind: kind, now: loop.now)
     // The handshake went both ways on it.
     first.isValidated = true
-    first.roundTrip.add(connection.statistics.smoothedRTT)
+    first.add(roundTrip: connection.statistics.smoothedRTT)
     first.nextProbe = loop.now + Self.idleProbeInterval
     first.usedSince = loop.now
     paths = [first]
@@ -243,7 +249,7 @@ final class PathManager: PathRouter {
       let roundTrip = paths[index].probes.noteAnswer(message.number, now: now)
     else { return }
     paths[index].isValidated = true
-    paths[index].roundTrip.add(roundTrip)
+    paths[index].add(roundTrip: roundTrip)
     paths[index].answersInRow += 1
     if index == active { endTrial() }
     if index != active, paths[index].answersInRow == 1 {
@@ -254,6 +260,10 @@ final class PathManager: PathRouter {
       followIfValidated(index, now: now)
     } else {
       consider(now: now)
+      // Deciding may have moved it.
+      if let index = paths.firstIndex(where: { $0.path == path }) {
+        considerNearer(index, now: now)
+      }
     }
   }
 

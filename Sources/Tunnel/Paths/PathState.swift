@@ -10,6 +10,8 @@ struct PathState {
   var isValidated = false
   /// Its carrier closed; it is dropped as soon as the session has another path.
   var isGone = false
+  /// What carries it is about to go, as it says itself.
+  var isRetiring = false
   var lastHeard: Instant?
   /// Since when we have been sending here without hearing anything; nil while there is no doubt.
   var unansweredSince: Instant?
@@ -29,7 +31,8 @@ struct PathState {
   var usedSince: Instant?
   /// Probes answered since one was not; a path has to pass two before a session returns to it.
   var answersInRow = 0
-  var roundTrip = RoundTripEstimate()
+  private(set) var roundTrip = RoundTripEstimate()
+  private(set) var recent = RecentRoundTrips()
   var bytesSent: UInt64 = 0
   var bytesReceived: UInt64 = 0
 
@@ -47,6 +50,12 @@ struct PathState {
     failures = min(failures + 1, Self.failuresMax)
     shunnedUntil = now + Self.shunBase * (1 << (failures - 1))
     answersInRow = 0
+  }
+
+  /// The answer to a probe took so long.
+  mutating func add(roundTrip sample: Duration) {
+    roundTrip.add(sample)
+    recent.add(sample)
   }
 
   /// Data moves here, or has just ceased to.

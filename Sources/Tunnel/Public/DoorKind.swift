@@ -18,9 +18,10 @@ enum DoorKind: Equatable {
     case (.http, .refused): PublicAnswer.refused
     case (.http, .died): PublicAnswer.away
     case (.http, .tooMany): PublicAnswer.tooMany
+    case (.http, .unhealthy): PublicAnswer.unhealthy
     case (.tls, .nobody): ServerNameReader.unrecognizedName
     // TLS has no word for it that a client would read as "try again".
-    case (.tls, .refused), (.tls, .died), (.tls, .tooMany): []
+    case (.tls, .refused), (.tls, .died), (.tls, .tooMany), (.tls, .unhealthy): []
     }
   }
 }
@@ -45,6 +46,8 @@ enum DoorFailure: Equatable {
   case refused
   /// As many visitors as the relay takes.
   case tooMany
+  /// Everybody who holds it says that the target fails the health check.
+  case unhealthy
   /// The share was lost before it answered with a single byte.
   case died
 }

@@ -11,15 +11,19 @@ final class LeaseFile {
   private var timer: LoopTimer?
   private var contents: (() -> [UInt8]?)?
   private var problem: AccessFileError?
+  /// Keeps other relays from the file; nil where nobody else could have it.
+  private let lock: FileLock?
 
   /// - Parameters:
+  ///   - lock: held for as long as this object lives.
   ///   - onProblem: told when writing begins to fail, with why, and when it works again, with nil.
   init(
-    loop: any EventLoop,
+    loop: any EventLoop, lock: FileLock?,
     write: @escaping ([UInt8]) throws(AccessFileError) -> Void,
     onProblem: @escaping (AccessFileError?) -> Void
   ) {
     self.loop = loop
+    self.lock = lock
     self.write = write
     self.onProblem = onProblem
   }
@@ -67,6 +71,12 @@ final class LeaseFile {
 }
 
 extension LeaseFile {
+  /// Keeps the file for this process: two relays that write it would forget each other's leases. The
+  /// lock is a file beside it, since the file itself is replaced whenever it is written.
+  static func lock(_ path: String) throws(AccessFileError) -> FileLock {
+    try FileLock.take(path + ".lock")
+  }
+
   /// The leases in the file; none where there is no file yet.
   static func read(_ path: String) throws(AccessFileError) -> [UInt8]? {
     do throws(AccessFileError) {

@@ -5,6 +5,8 @@ internal import QuicTransport
 protocol PublicFlowOwner: AnyObject {
   /// The next node, besides those that refused this visitor; nil when there is none left.
   func nextNode(for flow: PublicFlow) -> PublicFlow.Node?
+  /// Why none was left before one was asked.
+  func whyNobody(takes flow: PublicFlow) -> DoorFailure
   /// The node did not take the visitor, with this code; nil if it did not answer.
   func publicFlow(_ flow: PublicFlow, refusedBy node: PublicFlow.Node, code: UInt64?)
   /// The node reached its target.
@@ -23,6 +25,9 @@ protocol PublicFlowOwner: AnyObject {
 /// A node by itself gets the visitor's first bytes with the header. Where another one could be asked
 /// instead, they wait for the go-ahead: a node that vanished may have passed on what it got, and
 /// nothing may be said to two targets. Who refuses has passed on nothing.
+///
+/// A node that dies later, before any byte of an answer, is replaced where what it got may be said
+/// twice: HTTP requests that only ask for something. That is done once; a request may be what kills.
 final class PublicFlow {
   /// A node that shares the place.
   struct Node {
@@ -45,7 +50,11 @@ final class PublicFlow {
   private var state = State.new
   private var timer: LoopTimer?
   private let openedAt: Instant
-  private var lastFailure = DoorFailure.nobody
+  private var lastFailure: DoorFailure?
+  /// It was begun anew after its node died.
+  private var hasRepeated = false
+  /// Its age among the visitors of its relay.
+  let serial: UInt64
   /// The node that is asked has got what is in `early`.
   private var earlyIsSent = false
 
@@ -56,8 +65,12 @@ final class PublicFlow {
     case over
   }
 
-  init(_ visitor: Visitor, name: String, loop: any EventLoop, owner: any PublicFlowOwner) {
+  init(
+    _ visitor: Visitor, name: String, serial: UInt64, loop: any EventLoop,
+    owner: any PublicFlowOwner
+  ) {
     self.visitor = visitor
+    self.serial = serial
     self.name = name
     self.loop = loop
     self.owner = owner
@@ -82,9 +95,49 @@ final class PublicFlow {
   func nodeIsLost() {
     switch state {
     case .asking: refused(code: nil, failure: .died)
-    case .spliced(let splice): splice.abort(code: TunnelCode.sessionEnding)
+    case .spliced(let splice): leave(splice)
     case .new, .over: break
     }
+  }
+
+  /// Whether it waits for its node: for the go-ahead, or for an answer of which nothing has come.
+  var isWaiting: Bool {
+    switch state {
+    case .asking: true
+    case .spliced: (visitor.socket as? HostSocket)?.awaitsAnswer == true
+    case .new, .over: false
+    }
+  }
+
+  /// The node that it waits for should have been heard of for so long. A connection outlives more, and
+  /// so do visitors who have begun to get their answer; but who waits is not to wait for a dead one.
+  func nodeIsSilent(for time: Duration) {
+    switch state {
+    // What it did not get can be given to another at once.
+    case .asking where !earlyIsSent: refused(code: nil, failure: .died)
+    case .asking where time >= Self.silenceMax: refused(code: nil, failure: .died)
+    case .spliced(let splice) where time >= Self.silenceMax && isWaiting: leave(splice)
+    case .new, .asking, .spliced, .over: break
+    }
+  }
+
+  private func leave(_ splice: Splice) {
+    if !goesElsewhere(splice) { splice.abort(code: TunnelCode.sessionEnding) }
+  }
+
+  /// Goes to another node with what the dead one got; false where it may not.
+  private func goesElsewhere(_ splice: Splice) -> Bool {
+    guard !hasRepeated, let bytes = (visitor.socket as? HostSocket)?.repeatableBytes else {
+      return false
+    }
+    hasRepeated = true
+    splice.release(code: TunnelCode.sessionEnding)
+    visitor.early = bytes
+    lastFailure = .died
+    state = .new
+    visitor.socket.handler = self
+    askNext()
+    return true
   }
 
   // MARK: Asking
@@ -107,7 +160,8 @@ final class PublicFlow {
         lastFailure = error == .limitReached ? .tooMany : .died
       }
     }
-    giveUp(.targetRefused(nil), failure: lastFailure, code: TunnelCode.targetRefused)
+    let failure = lastFailure ?? owner?.whyNobody(takes: self) ?? .nobody
+    giveUp(.targetRefused(nil), failure: failure, code: TunnelCode.targetRefused)
   }
 
   private func refused(code: UInt64?, failure: DoorFailure) {
@@ -118,11 +172,20 @@ final class PublicFlow {
     // Hearing of it may have ended the flow.
     guard case .asking = state else { return }
     state = .new
-    if code == nil, earlyIsSent, !visitor.early.isEmpty {
+    if code == nil, earlyIsSent, !visitor.early.isEmpty, !mayRepeat() {
       giveUp(.sessionLost, failure: failure, code: TunnelCode.sessionEnding)
     } else {
       askNext()
     }
+  }
+
+  /// Whether the next node may get what this one got, and perhaps passed on.
+  private func mayRepeat() -> Bool {
+    guard !hasRepeated, (visitor.socket as? HostSocket)?.repeatableBytes == visitor.early else {
+      return false
+    }
+    hasRepeated = true
+    return true
   }
 
   private func release(_ stream: StreamCore, code: UInt64) {
@@ -170,6 +233,10 @@ final class PublicFlow {
           number: number, bytesSent: splice.bytesToStream + early,
           bytesReceived: splice.bytesToSocket, ending: FlowReport.Ending(ending)))
     }
+    splice.onSessionLost = { [weak self, weak splice] in
+      guard let self, let splice else { return false }
+      return goesElsewhere(splice)
+    }
     state = .spliced(splice)
     owner?.publicFlowTaken(self)
     splice.start()
@@ -207,6 +274,8 @@ final class PublicFlow {
   private static let patience = Duration.seconds(15)
   /// Where another node is there: more than a long way and a lost packet.
   private static let patienceWithOthers = Duration.seconds(3)
+  /// A second until the silence is noticed, and another for a road that changes (`PathManager`).
+  private static let silenceMax = Duration.seconds(2)
   /// A request with its head, usually; twice what a door reads, which may be here already.
   private static let earlyMax = 32 * 1024
 }

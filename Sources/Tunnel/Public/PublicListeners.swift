@@ -15,7 +15,7 @@ final class PublicListeners {
   private let sockets: PublicSockets
   /// What visitors shall call this relay; empty where nobody said so.
   private var host: String
-  private let onEvent: (RelayEvent) -> Void
+  let onEvent: (RelayEvent) -> Void
   private let gather = DatagramGather()
   /// Called when leases changed in a way that a restart should remember.
   var onLeases: () -> Void = {}
@@ -26,16 +26,22 @@ final class PublicListeners {
   private lazy var inside = makeDoor(.http)
   /// The shared ports, by kind.
   private var doors: [PublicKind: (door: PublicDoor, listener: ServedListeners.OpenListener)] = [:]
-  private var places: [LeaseBook.Place: PublicPlace] = [:]
-  private var nodes: [ObjectIdentifier: [UInt64: (member: PublicMember, place: PublicPlace)]] = [:]
-  private var flows: [ObjectIdentifier: Stay] = [:]
+  private(set) var places: [LeaseBook.Place: PublicPlace] = [:]
+  private(set) var nodes: [ObjectIdentifier: [UInt64: Listener]] = [:]
+  private(set) var flows: [ObjectIdentifier: Stay] = [:]
   private var visitors = SourceTally()
   private var addresses = SourceTally()
   private var lastSerial: UInt64 = 0
+  private var lastVisitor: UInt64 = 0
+  /// Looks after visitors who wait.
+  let watch: VisitorWatch
   private var totals = PublicTotals()
 
+  /// What a node listens for, by the number that it gave.
+  typealias Listener = (member: PublicMember, place: PublicPlace)
+
   /// A visitor, as it is counted.
-  private struct Stay {
+  struct Stay {
     let flow: PublicFlow
     let place: PublicPlace
     let source: SocketAddress
@@ -53,6 +59,8 @@ final class PublicListeners {
     self.host = host
     self.loop = loop
     self.onEvent = onEvent
+    watch = VisitorWatch(loop: loop)
+    watch.listeners = self
   }
 
   /// Opens a port that shares have in common.
@@ -84,6 +92,7 @@ final class PublicListeners {
     doors.removeAll()
     inside.close()
     for stay in Array(flows.values) { stay.flow.abort() }
+    watch.stop()
     for place in places.values { place.close() }
     places.removeAll()
     nodes.removeAll()
@@ -106,6 +115,9 @@ extension PublicListeners {
       guard let (member, place) = nodes[ObjectIdentifier(peer)]?[number] else { return true }
       leave(member, place)
       endIfIdle(member)
+      return true
+    case .health(let number, let isUp):
+      note(isUp: isUp, listener: number, of: peer)
       return true
     case .listening, .ended: return false
     }
@@ -236,6 +248,11 @@ extension PublicListeners {
     if nodes[node]?.isEmpty == true { nodes[node] = nil }
   }
 
+  /// By age: the order of a dictionary differs from run to run.
+  private func visitors(of peer: RelayPeer) -> [PublicFlow] {
+    flows.values.filter { $0.member?.peer === peer }.map(\.flow).sorted { $0.serial < $1.serial }
+  }
+
   /// Takes no more visitors; the last one closes the place.
   private func leave(_ member: PublicMember, _ place: PublicPlace) {
     guard !member.isLeaving else { return }
@@ -263,9 +280,7 @@ extension PublicListeners {
       forget(member)
     }
     peer.datagrams?.close()
-    for stay in Array(flows.values) where stay.member?.peer === peer {
-      stay.flow.nodeIsLost()
-    }
+    for flow in visitors(of: peer) { flow.nodeIsLost() }
   }
 
   // MARK: Rights that are taken away
@@ -301,8 +316,8 @@ extension PublicListeners {
 
   /// By age: the order of a dictionary differs from run to run.
   private func inOrder(
-    _ listeners: [UInt64: (member: PublicMember, place: PublicPlace)]
-  ) -> [(member: PublicMember, place: PublicPlace)] {
+    _ listeners: [UInt64: Listener]
+  ) -> [Listener] {
     listeners.values.sorted { $0.member.serial < $1.member.serial }
   }
 
@@ -346,11 +361,13 @@ extension PublicListeners {
       totals.visitorsRefused += 1
       return visitor.dismiss(visitor.door?.farewell(.tooMany, name: name) ?? [], loop: loop)
     }
-    let flow = PublicFlow(visitor, name: name, loop: loop, owner: self)
+    lastVisitor += 1
+    let flow = PublicFlow(visitor, name: name, serial: lastVisitor, loop: loop, owner: self)
     visitors.add(visitor.source)
     totals.visitors += 1
     place.visitors += 1
     flows[ObjectIdentifier(flow)] = Stay(flow: flow, place: place, source: visitor.source)
+    watch.begin()
     flow.start()
   }
 
@@ -371,6 +388,7 @@ extension PublicListeners {
   var report: PublicTotals {
     var report = totals
     report.listenersOpen = addresses.total
+    report.listenersDown = nodes.values.reduce(0) { $0 + $1.values.count { $0.member.isDown } }
     report.leases = book.leases.count
     report.visitorsOpen = flows.count
     return report
@@ -392,11 +410,18 @@ extension PublicListeners: PublicFlowOwner {
     member.flows[id] = flow
     flows[id]?.member = member
     let others = stay.place.members.contains {
-      $0 !== member && !flow.tried.contains($0.serial)
+      $0 !== member && !$0.isDown && !flow.tried.contains($0.serial)
     }
     return PublicFlow.Node(
       connection: member.peer.connection, listener: member.request.number, serial: member.serial,
       hasOthers: others)
+  }
+
+  func whyNobody(takes flow: PublicFlow) -> DoorFailure {
+    guard let members = flows[ObjectIdentifier(flow)]?.place.members, !members.isEmpty else {
+      return .nobody
+    }
+    return members.allSatisfy(\.isDown) ? .unhealthy : .tooMany
   }
 
   func publicFlow(_ flow: PublicFlow, refusedBy node: PublicFlow.Node, code: UInt64?) {

@@ -11,6 +11,8 @@ enum PublicMessage: Equatable {
   case unlisten(number: UInt64)
   /// 23, relay: the listener is no more and its last connection is over; or why it was taken away.
   case ended(number: UInt64, PublicStatus)
+  /// 24, node: whether its target passes the health check. Without a word of it, it does.
+  case health(number: UInt64, isUp: Bool)
 
   struct Answer: Equatable {
     var number: UInt64
@@ -30,6 +32,7 @@ enum PublicMessage: Equatable {
     case .listening: 21
     case .unlisten: 22
     case .ended: 23
+    case .health: 24
     }
   }
 
@@ -52,12 +55,15 @@ enum PublicMessage: Equatable {
     case .ended(let number, let status):
       body.varint(number)
       body.varint(status.number)
+    case .health(let number, let isUp):
+      body.varint(number)
+      body.byte(isUp ? 1 : 0)
     }
   }
 
   /// Decodes a body of one of `types`: nil if it is malformed, unknown where the type is.
   static func message(type: UInt64, _ reader: inout WireReader) -> RelayMessage? {
-    guard (20...23).contains(type) else { return .unknown(type: type) }
+    guard (20...24).contains(type) else { return .unknown(type: type) }
     guard let number = reader.varint() else { return nil }
     switch type {
     case 20: return request(number, &reader).map { .listening(.listen($0)) }
@@ -68,6 +74,8 @@ enum PublicMessage: Equatable {
         number: number, status: PublicStatus(number: status), port: port, host: host)
       return .listening(.listening(answer))
     case 22: return .listening(.unlisten(number: number))
+    case 24:
+      return reader.byte().map { .listening(.health(number: number, isUp: $0 != 0)) }
     default:
       return reader.varint().map {
         .listening(.ended(number: number, PublicStatus(number: $0)))

@@ -12,6 +12,8 @@ final class PublicMember {
   var flows: [ObjectIdentifier: PublicFlow] = [:]
   /// It takes no more, and hears when the last one is gone.
   var isLeaving = false
+  /// It says that its target fails the health check, so it is not asked at all.
+  var isDown = false
   /// Until then it is asked last, because it did not take a visitor.
   private var restsUntil: Instant?
 
@@ -61,13 +63,14 @@ final class PublicPlace {
 
   func remove(_ member: PublicMember) { members.removeAll { $0 === member } }
 
-  /// The member for a new visitor, or for the next try of one.
+  /// The member for a new visitor, or for the next try of one. Those that say themselves that they
+  /// cannot serve are left out; those that did not answer are only put last.
   ///
   /// - Parameter takes: whether a member has room.
   func choose(
     for flow: PublicFlow?, now: Instant, takes: (PublicMember) -> Bool
   ) -> PublicMember? {
-    let able = members.filter(takes)
+    let able = members.filter { !$0.isDown && takes($0) }
     guard let first = members.first else { return nil }
     defer { turn &+= 1 }
     let candidates = able.map { $0.candidate(for: flow, now: now) }

@@ -17,6 +17,8 @@ final class PublicPlaces {
     let udpTimeout: Duration
     /// Whether HTTP requests that pass are told of.
     var watchesRequests = false
+    /// Those who check targets, for the services that have one.
+    var health: [HealthWatch] = []
   }
 
   private var entries: [Entry]
@@ -80,6 +82,11 @@ final class PublicPlaces {
         request: request,
         address: PublicAddress(
           service: wish.service, kind: wish.kind, host: wish.name, port: wish.port, relay: relay))
+    }
+    for watch in targets.health {
+      watch.listeners.append { [weak self, service = watch.service] isUp in
+        self?.tell(isUp: isUp, of: service)
+      }
     }
   }
 
@@ -197,7 +204,7 @@ extension PublicPlaces {
     case .ended(let number, let status):
       guard let index = index(number) else { return false }
       ended(index, status)
-    case .listen, .unlisten: return false
+    case .listen, .unlisten, .health: return false
     }
     endDrainIfDone()
     return true
@@ -210,6 +217,20 @@ extension PublicPlaces {
   private func ask(_ index: Int) {
     entries[index].state = .asked
     send(.listen(entries[index].request))
+    // Whoever listens anew passes, unless it says at once that it does not.
+    let service = entries[index].wish.service
+    if targets.health.contains(where: { $0.service == service && !$0.isUp }) {
+      send(.health(number: entries[index].request.number, isUp: false))
+    }
+  }
+
+  private func tell(isUp: Bool, of service: String) {
+    for entry in entries where entry.wish.service == service {
+      switch entry.state {
+      case .asked, .listening: send(.health(number: entry.request.number, isUp: isUp))
+      case .wanted, .refused, .leaving, .over: break
+      }
+    }
   }
 
   private func answered(_ index: Int, _ answer: PublicMessage.Answer) {

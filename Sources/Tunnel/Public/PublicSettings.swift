@@ -39,6 +39,8 @@ public struct PublicSettings: Sendable {
     at address: SocketAddress, limits: PublicLimits, core: RelayCore, loop: EpollLoop,
     onEvent: @escaping (RelayEvent) -> Void
   ) throws(TunnelError) -> LeaseFile? {
+    // Before it is read: another relay may be about to write it.
+    let lock = try lockLeases(onEvent)
     let listeners = PublicListeners(
       book: try loadLeases(limits: limits, time: WallClock.now(), now: loop.now),
       access: PublicAccess(names: names), limits: limits,
@@ -63,7 +65,7 @@ public struct PublicSettings: Sendable {
     core.publicListeners = listeners
     guard let leaseFile else { return nil }
     let file = LeaseFile(
-      loop: loop,
+      loop: loop, lock: lock,
       write: { bytes throws(AccessFileError) in try PrivateFile.write(leaseFile, bytes: bytes) },
       onProblem: { onEvent(.leasesUnwritable($0)) })
     listeners.onLeases = { [weak file, weak listeners] in
@@ -73,6 +75,21 @@ public struct PublicSettings: Sendable {
       }
     }
     return file
+  }
+
+  /// Where no lock can be had at all, as on a full disk, the relay runs without one.
+  private func lockLeases(
+    _ onEvent: (RelayEvent) -> Void
+  ) throws(TunnelError) -> FileLock? {
+    guard let leaseFile else { return nil }
+    do throws(AccessFileError) {
+      return try LeaseFile.lock(leaseFile)
+    } catch .busy {
+      throw .leaseFile(path: leaseFile, .busy)
+    } catch {
+      onEvent(.leasesUnwritable(error))
+      return nil
+    }
   }
 
   private func loadLeases(

@@ -2,6 +2,8 @@
 public struct PublicTotals: Equatable, Sendable {
   /// Listeners of nodes now; those that share a place count each.
   public internal(set) var listenersOpen = 0
+  /// Those of them whose node says that its target fails the health check.
+  public internal(set) var listenersDown = 0
   /// Requests to listen that were refused.
   public internal(set) var listensRefused: UInt64 = 0
   /// Ports and names that belong to somebody now, in use or kept.

@@ -15,6 +15,9 @@ public enum RelayEvent: Sendable {
   case listening(PublicKey, String)
   /// A node may not have what it asked for.
   case listenRefused(PublicKey, PublicStatus)
+  /// A node says that its target fails its health check, or passes it again; where, for people, and
+  /// how many of those who share the place can serve now.
+  case memberHealth(PublicKey, String, isUp: Bool, able: Int, of: Int)
   /// Leases cannot be written down, or, with nil, can be again.
   case leasesUnwritable(AccessFileError?)
   /// The certificate for visitors was read again.

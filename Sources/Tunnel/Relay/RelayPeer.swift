@@ -101,6 +101,19 @@ final class RelayPeer {
   /// Nothing has been heard of it for a second although an answer is due.
   var isSilent: Bool { paths?.outage != nil }
 
+  /// For how long nothing has been heard of it although an answer is due; nil while all is well.
+  var silence: Duration? { paths?.outage.map { loop.now - $0.since } }
+
+  /// Whether visitors wait for it: then it is asked each second whether it is there. What it owes
+  /// them may take minutes, and all that it had to acknowledge is acknowledged.
+  var isAwaited = false {
+    didSet {
+      guard isAwaited != oldValue else { return }
+      paths?.idleProbeInterval =
+        isAwaited ? Self.awaitedProbeInterval : PathManager.idleProbeInterval
+    }
+  }
+
   /// The time that a message to it takes.
   var delay: Duration { connection.statistics.smoothedRTT / 2 }
 
@@ -165,6 +178,7 @@ final class RelayPeer {
   static let version: UInt64 = 1
   static let fullReason = "this relay is full"
   private static let greetingTimeout = Duration.seconds(5)
+  private static let awaitedProbeInterval = Duration.seconds(1)
 }
 
 extension RelayPeer: ConnectionDelegate {

@@ -19,6 +19,14 @@ final class LinkMeeting {
   /// before `begin`.
   var patience: Duration?
 
+  /// What uses the roads through relays.
+  var session: (any RelayedSession)? {
+    get { meeting.session }
+    set { meeting.session = newValue }
+  }
+  /// The relays as they are now.
+  var relayReports: [RelayReport] { meeting.relayReports }
+
   private let meeting: MeetingCore
   private let clients: [RendezvousClient]
   private let peer: PublicKey
@@ -117,7 +125,8 @@ final class LinkMeeting {
       news.refusal = refusal
       hurryIfFinal()
     case .rendezvousReady, .rendezvousLost, .relayAdmits, .relayDenies, .relayRestarts,
-      .searchThrottled, .replaced, .punched, .relayThrottles, .portMapped, .portLost, .fewSockets:
+      .relaysRanked, .searchThrottled, .replaced, .punched, .relayThrottles, .portMapped, .portLost,
+      .fewSockets:
       break
     }
   }

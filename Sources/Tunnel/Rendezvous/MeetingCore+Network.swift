@@ -20,6 +20,7 @@ extension MeetingCore {
   func networkChanged() {
     guard !isClosed else { return }
     for client in clients { client.networkChanged() }
+    ranking.networkChanged()
     guard path.looksForDirect else { return }
     mapping?.lookAgain()
     surveySoon()

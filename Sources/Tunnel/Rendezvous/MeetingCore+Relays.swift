@@ -25,7 +25,8 @@ extension MeetingCore {
   }
 
   func isUseless(_ client: RendezvousClient) -> Bool {
-    useless.contains(ObjectIdentifier(client))
+    let id = ObjectIdentifier(client)
+    return useless.contains(id) || restarting.contains(id)
   }
 
   private var nearestSpare: RendezvousClient? {
@@ -44,6 +45,23 @@ extension MeetingCore {
     let known = meetings.filter { $0.value.peer == peer }.map(\.key)
     for id in known { client(id)?.send(.again(introduction: id.introduction)) }
     if known.isEmpty { seek() }
+  }
+
+  /// What the relay lets us do.
+  func report(_ message: RelayAccessMessage, from client: RendezvousClient) {
+    switch message {
+    case .rights(let rights):
+      onEvent(
+        .relayAdmits(
+          client.rendezvous, until: rights.expiry, bytesPerSecond: rights.bytesPerSecond))
+    case .denied(_, let reason):
+      onEvent(
+        .relayDenies(client.rendezvous, RelayDenial(rawValue: reason) ?? .other, retryIn: nil))
+    case .restarting(let restart):
+      onEvent(
+        .relayRestarts(client.rendezvous, stopsIn: .milliseconds(Int64(restart.stopsIn))))
+    case .token: break
+    }
   }
 
   /// As many as a session has roads through relays for.

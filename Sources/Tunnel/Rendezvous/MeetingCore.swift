@@ -28,6 +28,15 @@ final class MeetingCore {
   var warm: [RendezvousClient] = []
   /// Those of them that do not know the peer, or do not answer.
   var useless: Set<ObjectIdentifier> = []
+  /// Those that are about to stop.
+  var restarting: Set<ObjectIdentifier> = []
+  /// Chooses among more relays than are kept warm (dialling side).
+  var ranking = RelayRanking<ObjectIdentifier>()
+  var reviewTimer: LoopTimer?
+  /// The relays that were told of last.
+  var toldRelays: [PublicKey] = []
+  /// What uses the roads through relays (dialling side).
+  weak var session: (any RelayedSession)?
   /// The one that makes plans from our offer (dialling side).
   var planner: RendezvousClient?
   private var stunServers: [SocketAddress]
@@ -125,7 +134,7 @@ final class MeetingCore {
     isClosed = true
     if let mapping { mapping.stop(completion: completion) } else { completion() }
     survey?.stop()
-    for timer in [offerTimer, findTimer, surveyTimer] {
+    for timer in [offerTimer, findTimer, surveyTimer, reviewTimer] {
       if let timer { loop.cancel(timer) }
     }
     for meeting in meetings.values { meeting.driver?.stop() }
@@ -147,7 +156,7 @@ final class MeetingCore {
 
   /// Looks for the peer again (dialling side).
   func seek() {
-    for client in warm { find(client) }
+    for client in warm where !isExpendable(client) { find(client) }
   }
 
   /// Takes what came to one of the sockets and is neither QUIC nor a path message.
@@ -177,7 +186,7 @@ final class MeetingCore {
     clients.first { ObjectIdentifier($0) == id.client && $0.round == id.round }
   }
 
-  private func forget(_ id: MeetingID) {
+  func forget(_ id: MeetingID) {
     let meeting = meetings.removeValue(forKey: id)
     meeting?.driver?.stop()
     if let leg = meeting?.leg { legs?.remove(leg) }
@@ -298,6 +307,8 @@ extension MeetingCore: RendezvousClientOwner {
 
   func rendezvousOpened(_ client: RendezvousClient, _ welcome: RelayMessage.Welcome) {
     observed = welcome.observed ?? observed
+    restarting.remove(ObjectIdentifier(client))
+    review(after: .zero)
     onEvent(.rendezvousReady(client.rendezvous, observed: welcome.observed))
     switch role {
     case .sharing:
@@ -326,7 +337,9 @@ extension MeetingCore: RendezvousClientOwner {
       lookForPeer()
     case .throttled(_, let delay): onEvent(.searchThrottled(client.rendezvous, retryIn: delay))
     case .forwarding(let message): take(message, from: client)
-    case .access(let message): report(message, from: client)
+    case .access(let message):
+      if case .restarting = message { noteRestart(of: client) }
+      report(message, from: client)
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .listening, .unknown:
       break
     }
@@ -350,6 +363,7 @@ extension MeetingCore: RendezvousClientOwner {
     guard !isClosed else { return }
     warm.removeAll { $0 === client }
     useless.remove(id)
+    restarting.remove(id)
     lookForPeer()
     if case .application(RelayCode.replaced, true, _)? = reason {
       onEvent(.replaced(client.rendezvous))
@@ -357,23 +371,6 @@ extension MeetingCore: RendezvousClientOwner {
       onEvent(.relayDenies(client.rendezvous, denial, retryIn: delay))
     } else {
       onEvent(.rendezvousLost(client.rendezvous, reason: reason, retryIn: delay))
-    }
-  }
-
-  /// What the relay lets us do.
-  private func report(_ message: RelayAccessMessage, from client: RendezvousClient) {
-    switch message {
-    case .rights(let rights):
-      onEvent(
-        .relayAdmits(
-          client.rendezvous, until: rights.expiry, bytesPerSecond: rights.bytesPerSecond))
-    case .denied(_, let reason):
-      onEvent(
-        .relayDenies(client.rendezvous, RelayDenial(rawValue: reason) ?? .other, retryIn: nil))
-    case .restarting(let restart):
-      onEvent(
-        .relayRestarts(client.rendezvous, stopsIn: .milliseconds(Int64(restart.stopsIn))))
-    case .token: break
     }
   }
 

@@ -14,6 +14,9 @@ public enum MeetingEvent: Sendable {
   case relayDenies(RendezvousAddress, RelayDenial, retryIn: Duration?)
   /// A rendezvous is about to stop, and is likely to come back; direct sessions go on.
   case relayRestarts(RendezvousAddress, stopsIn: Duration)
+  /// The relays that the session may go by, the one that it goes by first; told when they are others,
+  /// with what they were chosen by.
+  case relaysRanked([RelayReport])
   /// We look for peers more often than a rendezvous lets us; when it is asked again.
   case searchThrottled(RendezvousAddress, retryIn: Duration)
   /// Another process with our identity pushed us out.

@@ -35,6 +35,7 @@ final class LinkCore {
     didSet {
       meeting?.onRoad = { [weak self] in self?.roadFound($0) }
       meeting?.onHopeless = { [weak self] in self?.giveUpIfDone() }
+      meeting?.session = self
     }
   }
   private let udpTimeout: Duration

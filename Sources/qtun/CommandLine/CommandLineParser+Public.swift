@@ -10,8 +10,11 @@ extension CommandLineParser {
     settings.groupFile = value(of: Grammar.group)
     settings.balance = value(of: Grammar.balance) ?? .roundRobin
     settings.hidesQRCode = count(Grammar.noQR) > 0
+    settings.health = value(of: Grammar.health)
     guard count(of: Grammar.publicly.spec) > 0 else {
-      for spec in [Grammar.group.spec, Grammar.balance.spec, Grammar.noQR.spec]
+      for spec in [
+        Grammar.group.spec, Grammar.balance.spec, Grammar.noQR.spec, Grammar.health.spec,
+      ]
       where count(of: spec) > 0 {
         complaints.append(
           Complaint(
@@ -42,6 +45,12 @@ extension CommandLineParser {
         Complaint(
           cause: "--public stands for \(chosen.count) addresses",
           fix: "ask for \(PublicWish.countMax) at most"))
+    }
+    if settings.health != nil, !chosen.isEmpty, chosen.allSatisfy({ $0.kind == .udp }) {
+      complaints.append(
+        Complaint(
+          cause: "--health cannot ask a UDP service: only a program's own question could tell",
+          fix: "leave it out"))
     }
     settings.wishes = chosen
     return settings

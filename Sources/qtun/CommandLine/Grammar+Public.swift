@@ -22,6 +22,12 @@ extension Grammar {
     "balance", Balance.allCases.map(\.rawValue).joined(separator: "|"), ValueParser<Balance>.choice,
     default: Balance.roundRobin.rawValue,
     help: "how a group spreads connections; what its first member says holds")
+  /// Whether what is shared works.
+  static let health = Option(
+    "health", "CHECK", .healthCheck, default: "what visitors meet",
+    help: "check the targets of public addresses, and have relays send nobody to one that fails: "
+      + "tcp, or http:/PATH for a status from 200 to 399; behind it ,interval=5s ,timeout=2s ,fall=2 and "
+      + ",rise=2 for the checks in a row that it takes")
 
   /// The ports of a relay.
   static let publicPorts = Option(

@@ -188,6 +188,7 @@ extension Grammar {
       listen.spec, udpTimeout.spec, proxyProtocol.spec, allow.spec, allowListen.spec, expires.spec,
       uses.spec, rendezvous.spec, tokenFile.spec, sharePath.spec, noAddresses.spec,
       noPortMapping.spec, stun.spec, publicly.spec, noQR.spec, group.spec, balance.spec,
+      health.spec,
     ] + sessionOptions,
     examples: [
       ("qtun share 3000", "offer localhost:3000"),

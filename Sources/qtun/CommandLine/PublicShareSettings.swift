@@ -8,6 +8,8 @@ struct PublicShareSettings: Equatable, Sendable {
   var groupFile: String?
   /// How a group spreads its visitors.
   var balance = Balance.roundRobin
+  /// How the targets are checked; nil for not at all.
+  var health: HealthCheck?
   /// Whether addresses are printed without a QR code.
   var hidesQRCode = false
 }

@@ -186,6 +186,8 @@ extension LoopRun {
     case .listenRefused(let node, let status):
       log.warning(
         "not listening for a node", .peer(node.description), .cause(Describe.relayRefusal(status)))
+    case .memberHealth(let node, let place, let isUp, let able, let all):
+      reportMember(node.description, place, isUp: isUp, able: able, of: all)
     case .leasesUnwritable(let problem): reportLeases(problem)
     case .certificateRenewed(let file): log.info("certificate read again", .file(file))
     case .certificateUnusable(let file, let reason):

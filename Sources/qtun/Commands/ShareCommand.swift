@@ -40,6 +40,7 @@ struct ShareCommand: Sendable {
     configuration.path = settings.meeting.path
     configuration.mapsPort = settings.meeting.mapsPort
     configuration.publicWishes = settings.publicly.wishes
+    configuration.health = settings.publicly.health
     if let file = settings.publicly.groupFile {
       configuration.publicGroup = try PublicGroupFile.loadOrCreate(
         path: file, balance: settings.publicly.balance)

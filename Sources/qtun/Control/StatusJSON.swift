@@ -37,6 +37,16 @@ struct StatusJSON {
           }
         }
       }
+      if !report.health.isEmpty {
+        json.array("health") { json in
+          for health in report.health { json.object { Self.write(health, to: &$0) } }
+        }
+      }
+      if !report.relays.isEmpty {
+        json.array("relays") { json in
+          for relay in report.relays { json.object { Self.write(relay, to: &$0) } }
+        }
+      }
       json.array("sessions") { json in
         for session in report.sessions { json.object { Self.write(session, to: &$0) } }
       }
@@ -76,6 +86,21 @@ struct StatusJSON {
         }
       }
     }
+  }
+
+  private static func write(_ health: HealthReport, to json: inout JSONWriter) {
+    json.member("service", health.service)
+    json.member("state", health.isUp.map { $0 ? "up" : "down" } ?? "unknown")
+    json.member("age_us", microseconds(health.age))
+    json.member("problem", health.problem.map(Describe.problem))
+  }
+
+  private static func write(_ relay: RelayReport, to json: inout JSONWriter) {
+    json.member("address", relay.address?.description)
+    json.member("identity", relay.key.description)
+    json.member("state", Describe.name(relay.standing))
+    json.member("rtt_us", relay.roundTrip.map(microseconds))
+    json.member("session_rtt_us", relay.sessionRoundTrip.map(microseconds))
   }
 
   private static func write(_ session: SessionReport, to json: inout JSONWriter) {

@@ -21,6 +21,24 @@ struct StatusText {
       lines.append(
         "  " + Self.join(["public", field(place, "address"), name == "" ? nil : name]))
     }
+    for health in status["health"]?.elements ?? [] {
+      lines.append(
+        "  "
+          + Self.join([
+            "health", field(health, "service") == "" ? nil : field(health, "service"),
+            field(health, "state"), time(health, "age_us").map { "for \($0)" },
+            field(health, "problem"),
+          ]))
+    }
+    for relay in status["relays"]?.elements ?? [] {
+      lines.append(
+        "  "
+          + Self.join([
+            "relay", field(relay, "address") ?? field(relay, "identity"), field(relay, "state"),
+            time(relay, "rtt_us").map { "rtt \($0)" },
+            time(relay, "session_rtt_us").map { "to the peer by it \($0)" },
+          ]))
+    }
     if status["dialling"] == .flag(true) { lines.append("  no session; dialling") }
     for session in status["sessions"]?.elements ?? [] { lines += self.lines(session) }
     return lines.joined(separator: "\n")

@@ -80,6 +80,13 @@ extension Failure {
 
   /// What is wrong with a file that qtun itself writes.
   init(_ error: AccessFileError, leases path: String) {
+    if error == .busy {
+      self.init(
+        .configuration, "the leases in \(path) are another relay's, which is running",
+        fix: "stop that one first, or give this one a key (--identity) or a folder (--state) of "
+          + "its own")
+      return
+    }
     let cause =
       switch error {
       case .missing: "it is gone"

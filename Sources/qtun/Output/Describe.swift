@@ -25,6 +25,10 @@ enum Describe {
     case .dataLoss: "the old path lost data"
     case .carrierClosed: "the old path was closed"
     case .better: "this path is better"
+    case .nearer(let from, let to):
+      "the peer is nearer by this relay: \(Format.roundTripTime(to)) there and back, "
+        + "\(Format.roundTripTime(from)) by the former one"
+    case .relayRestarts: "the relay of the old path is about to stop"
     case .peerMoved: "the peer moved"
     case .requested: "it was asked to move"
     }

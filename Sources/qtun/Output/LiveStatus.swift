@@ -46,6 +46,8 @@ struct TunnelStatus: Equatable, Sendable {
   let interval: Duration
   /// HTTP requests so far.
   var requests: UInt64 = 0
+  /// Targets that fail their health check.
+  var targetsDown = 0
 
   /// The line, most important facts first, since a narrow terminal cuts its end.
   var text: String {
@@ -57,6 +59,7 @@ struct TunnelStatus: Equatable, Sendable {
       parts.append("up \(Format.rate(bytes: bytesSent, in: interval))")
       parts.append("down \(Format.rate(bytes: bytesReceived, in: interval))")
     }
+    if targetsDown > 0 { parts.append("\(Format.count(UInt64(targetsDown), "target")) down") }
     if requests > 0 { parts.append(Format.count(requests, "request")) }
     if phase == .draining { parts.append("Ctrl-C again ends at once") }
     return parts.joined(separator: "  ")

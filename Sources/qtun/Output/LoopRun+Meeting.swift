@@ -31,7 +31,9 @@ extension LoopRun {
     case .relayRestarts(let rendezvous, let time):
       log.info(
         "the relay restarts", .peer(rendezvous.key.description), .duration(time),
-        .cause("direct sessions go on; what crosses it waits until it is back"))
+        .cause("direct sessions go on; what crosses it goes by another relay, or waits for it"))
+    case .relaysRanked(let relays):
+      log.info("relays", .cause(relays.map(Describe.relay).joined(separator: "; ")))
     case .searchThrottled(let rendezvous, let delay):
       log.warning(
         "the relay lets us wait", .peer(rendezvous.key.description), .duration(delay),

@@ -67,6 +67,28 @@ struct PublicParserTests {
         == [wish(.http, name: "a.example", service: "web"), wish(.udp, service: "dns")])
   }
 
+  @Test("how targets are checked: what is not said has its default")
+  func health() throws {
+    #expect(try share("3000", "--public").health == nil)
+    #expect(try share("3000", "--public", "--health", "tcp").health == HealthCheck(.tcp))
+    let check = try #require(
+      try share(
+        "3000", "--public", "--health", "http:/a?b=c,interval=10s,timeout=500ms,fall=3,rise=1"
+      ).health)
+    #expect(check.question == .http(path: "/a?b=c"))
+    #expect(check.interval == .seconds(10) && check.timeout == .milliseconds(500))
+    #expect(check.fall == 3 && check.rise == 1)
+    let quick = try #require(try share("3000", "--public", "--health", "tcp,interval=1s").health)
+    #expect(quick.timeout == .seconds(1) && quick.timeToDown == .seconds(3))
+    for text in [
+      "", "udp", "http", "http:", "http:health", "http:/a b", "tcp,", "tcp,fall", "tcp,fall=0",
+      "tcp,rise=101", "tcp,interval=1ms", "tcp,interval=5s,interval=6s", "tcp,speed=1",
+      "tcp,interval=1s,timeout=2s", "http:/\u{e4}",
+    ] {
+      #expect(throws: ValueProblem.self, "\(text)") { try ValueParser.healthCheck.parse(text) }
+    }
+  }
+
   @Test("what cannot be is refused")
   func wrong() {
     for words in [
@@ -74,6 +96,7 @@ struct PublicParserTests {
       ["udp:53", "--public", "a.b"],
       ["3000", "--public", "c=80"], ["3000", "--public", "70000"], ["3000", "--public", "a..b"],
       ["3000", "--balance", "least-latency", "--public"], ["3000", "--group", "f"],
+      ["3000", "--health", "tcp"], ["udp:53", "--public", "--health", "tcp"],
     ] {
       #expect(throws: UsageError.self, "\(words)") {
         try CommandLineParser.parse(

@@ -23,6 +23,9 @@ struct StatusTextTests {
       StatusText(status: status).text == """
         connect  process 42  up 1h 01m
           web  127.0.0.1:80
+          health  web  down  for 8.00 s  it answered with status 500
+          relay  192.0.2.2:443  carries  rtt 12.0 ms  to the peer by it 34.0 ms
+          relay  192.0.2.3:443  away
           direct tcp 192.0.2.1:443  rtt 20.0 ms  loss 1.00 %  up 1m 30s
             no answer for 4.00 s
             not better: no answer over udp
@@ -63,6 +66,19 @@ struct StatusTextTests {
         FlowStatus(
           number: 4, service: "web", age: .seconds(7), bytesSent: 10, bytesReceived: 20)
       ])
-    return TunnelReport(totals: TunnelTotals(), sessions: [session], isDialling: false)
+    var report = TunnelReport(totals: TunnelTotals(), sessions: [session], isDialling: false)
+    report.health = [
+      HealthReport(service: "web", isUp: false, problem: .status(500), age: .seconds(8))
+    ]
+    if let key = PublicKey([UInt8](repeating: 6, count: 32)) {
+      report.relays = [
+        RelayReport(
+          key: key, address: SocketAddress(ipv4: 0xc000_0202, port: 443), standing: .carries,
+          roundTrip: .milliseconds(12), sessionRoundTrip: .milliseconds(34)),
+        RelayReport(
+          key: key, address: SocketAddress(ipv4: 0xc000_0203, port: 443), standing: .away),
+      ]
+    }
+    return report
   }
 }

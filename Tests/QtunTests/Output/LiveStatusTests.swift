@@ -14,6 +14,9 @@ struct LiveStatusTests {
       status.text
         == "connected  direct 192.0.2.7:40001  rtt 12.3 ms  3 flows  up 1.20 Mbit/s  "
         + "down 340 Mbit/s")
+    var failing = status
+    failing.targetsDown = 1
+    #expect(failing.text == status.text + "  1 target down")
   }
 
   @Test("before there is a session there are no figures")

@@ -206,7 +206,7 @@ struct LeaseTextTests {
     var written = 0
     var problems: [AccessFileError?] = []
     let file = LeaseFile(
-      loop: loop,
+      loop: loop, lock: nil,
       write: { _ throws(AccessFileError) in
         if isFull { throw .unwritable(28) }
         written += 1

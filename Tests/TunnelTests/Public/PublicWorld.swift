@@ -86,7 +86,8 @@ final class PublicWorld {
   /// A node that shares `SimTargets.web` publicly.
   func share(
     _ key: UInt8, kind: PublicKind = .tcp, port: UInt16 = 0, name: String = "",
-    group: PublicGroup? = nil, latency: Duration? = nil, hasUDP: Bool = true
+    group: PublicGroup? = nil, latency: Duration? = nil, hasUDP: Bool = true,
+    health: HealthCheck? = nil, prepare: (SimTargets) -> Void = { _ in }
   ) throws -> PublicNode {
     hosts += 1
     let host = SocketAddress(ipv4: 0xc633_6400 + hosts, port: 0)
@@ -94,11 +95,13 @@ final class PublicWorld {
     let wish = PublicWish(service: "", kind: kind, port: port, name: name)
     if !hasUDP { network.configure(host, .serverHost) { $0.isBlackhole = true } }
     let node = try PublicNode(
-      network: network, host: host, key: key, wish: wish, group: group
+      network: network, host: host, key: key, wish: wish, group: group, health: health
     ) { [weak self] address throws(RuntimeError) in
       guard !hasUDP, let self else { throw .system("connect", ECONNREFUSED) }
       return try tcp.connect(address)
     }
+    prepare(node.targets)
+    node.health?.start()
     node.client.start()
     _ = loop.run(for: .seconds(5)) { node.answers > 0 }
     return node
@@ -115,11 +118,12 @@ final class PublicNode {
   let datagramTargets: SimDatagramTargets
   let journal = Journal()
   let endpoint: EndpointCore
+  let health: HealthWatch?
   private let registry: PathRegistry
 
   init(
     network: SimNetwork, host: SocketAddress, key: UInt8, wish: PublicWish, group: PublicGroup?,
-    connect: @escaping CarrierDialer.Connect
+    health check: HealthCheck?, connect: @escaping CarrierDialer.Connect
   ) throws {
     let identity = Identity.fixture(key)
     endpoint = try EndpointCore(
@@ -143,13 +147,20 @@ final class PublicNode {
     service.proxyProtocol = wish.name == "proxied.example.com" ? .v1 : nil
     var configuration = Share.Configuration.standard(identity: identity, services: [service])
     configuration.publicGroup = group
+    let (connect, note) = (targets.connect, journal.note)
+    health = check.flatMap {
+      HealthWatch(
+        service: "", route: service.route, check: $0, loop: network.loop, connect: connect,
+        onEvent: note)
+    }
+    var publicTargets = PublicPlaces.Targets(
+      connect: targets.connect, connectDatagrams: datagramTargets.connect,
+      udpTimeout: .seconds(60))
+    publicTargets.health = health.map { [$0] } ?? []
     places = PublicPlaces(
       [(wish, service, configuration.label(of: service, for: wish))], group: group,
       relay: SimRelay.identity.publicKey,
-      targets: PublicPlaces.Targets(
-        connect: targets.connect, connectDatagrams: datagramTargets.connect,
-        udpTimeout: .seconds(60)),
-      loop: network.loop, onEvent: journal.note)
+      targets: publicTargets, loop: network.loop, onEvent: journal.note)
     client.publicPlaces = places
   }
 
