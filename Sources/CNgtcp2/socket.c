@@ -177,7 +177,9 @@ static void configure_udp(int fd, bool is_ipv4, bool is_plain, uint32_t buffer_b
   set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
-static int udp_open(const qtun_address *address, bool is_plain, uint32_t buffer_bytes,
+enum udp_use { for_quic, for_quic_shared, for_programs };
+
+static int udp_open(const qtun_address *address, enum udp_use use, uint32_t buffer_bytes,
                     qtun_address *bound, bool *is_ipv4) {
   *is_ipv4 = is_mapped(address);
   bool wildcard = address->high == 0 && address->low == 0;
@@ -195,13 +197,17 @@ static int udp_open(const qtun_address *address, bool is_plain, uint32_t buffer_
   if (!*is_ipv4) {
     set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !wildcard);
   }
-  configure_udp(fd, *is_ipv4, is_plain, buffer_bytes);
+  configure_udp(fd, *is_ipv4, use == for_programs, buffer_bytes);
+  if (use == for_quic_shared) {
+    // If it is refused, so is the binding.
+    (void)qtun_udp_share_port(fd, true);
+  }
   int result = bind_to(fd, *is_ipv4, &actual, bound);
   if (result == -EADDRNOTAVAIL && wildcard && !*is_ipv4) {
     // IPv6 is compiled in but disabled by sysctl.
     close(fd);
     actual.low = mapped_prefix;
-    return udp_open(&actual, is_plain, buffer_bytes, bound, is_ipv4);
+    return udp_open(&actual, use, buffer_bytes, bound, is_ipv4);
   }
   if (result != 0) {
     close(fd);
@@ -234,12 +240,17 @@ int qtun_udp_plain_copy(int fd, bool is_ipv4) {
 
 int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
                   bool *is_ipv4) {
-  return udp_open(address, false, buffer_bytes, bound, is_ipv4);
+  return udp_open(address, for_quic, buffer_bytes, bound, is_ipv4);
+}
+
+int qtun_udp_open_shared(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
+                         bool *is_ipv4) {
+  return udp_open(address, for_quic_shared, buffer_bytes, bound, is_ipv4);
 }
 
 int qtun_udp_open_plain(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
                         bool *is_ipv4) {
-  return udp_open(address, true, buffer_bytes, bound, is_ipv4);
+  return udp_open(address, for_programs, buffer_bytes, bound, is_ipv4);
 }
 
 int qtun_udp_connect(const qtun_address *remote, uint32_t buffer_bytes, qtun_address *bound,

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -82,6 +83,17 @@ void qtun_clock_rearm(int fd) {
   (void)!read(fd, &count, sizeof count);
   struct itimerspec never = {.it_value = {.tv_sec = (time_t)1 << 40}};
   (void)timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+}
+
+int qtun_processor_count(void) {
+  cpu_set_t set;
+  // More processors than the set has room for are EINVAL.
+  if (sched_getaffinity(0, sizeof set, &set) != 0) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (int)count : 1;
+  }
+  int count = CPU_COUNT(&set);
+  return count > 0 ? count : 1;
 }
 
 int qtun_unix_peer(int fd, uid_t *user) {

@@ -16,6 +16,7 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
 
   public private(set) var now = SimLoop.start
   private let jobs = Mutex<[UnownedJob]>([])
+  private let mail = Mutex<[any LoopMail]>([])
   private let runner = Atomic<UInt>(0)
   private var timers = TimerQueue()
   private var flushes: [any TickMember] = []
@@ -86,7 +87,7 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
 
   /// One tick, at the next instant that has something to do; false when there is none by `limit`.
   private func step(limit: Instant) -> Bool {
-    if flushes.isEmpty, jobs.withLock(\.isEmpty) {
+    if flushes.isEmpty, jobs.withLock(\.isEmpty), mail.withLock(\.isEmpty) {
       guard let earliest = timers.earliest, earliest <= limit else { return false }
       if earliest > now { moveClock(to: earliest) }
     }
@@ -95,6 +96,11 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
     while let timer = timers.takeDue(now) {
       timer.fire(now)
     }
+    let boxes = mail.withLock { boxes in
+      defer { boxes = [] }
+      return boxes
+    }
+    for box in boxes { box.deliver() }
     runJobs()
     let members = flushes
     flushes.removeAll(keepingCapacity: true)
@@ -150,6 +156,10 @@ extension SimLoop {
 
   public func flushAtEndOfTick(_ member: any TickMember) {
     flushes.append(member)
+  }
+
+  public func post(_ mail: any LoopMail) {
+    self.mail.withLock { $0.append(mail) }
   }
 
   /// Calls `body` once after `delay`.

@@ -21,21 +21,25 @@ def missing_programs():
 
 
 @contextlib.contextmanager
-def tunnel(programs, net, share_options=(), connect_options=()):
-  """iperf3 listens behind a share; its control connection and its datagrams are two services."""
+def tunnel(programs, net, share_options=(), connect_options=(), place=0):
+  """iperf3 listens behind a share; its control connection and its datagrams are two services.
+
+  `place` is for several at once: their ports are 20 apart.
+  """
+  target, entrance = TARGET_PORT + 20 * place, ENTRANCE_PORT + 20 * place
   server = programs.start(
-    "iperf3", net.server_namespace, [shutil.which("iperf3"), "-s", "-p", str(TARGET_PORT)])
+    "iperf3", net.server_namespace, [shutil.which("iperf3"), "-s", "-p", str(target)])
   try:
-    services = [f"control=127.0.0.1:{TARGET_PORT}", f"data=udp:127.0.0.1:{TARGET_PORT}"]
+    services = [f"control=127.0.0.1:{target}", f"data=udp:127.0.0.1:{target}"]
     with programs.share(net.server_namespace, *services, *share_options) as (_, ticket):
       connect = programs.start(
         "connect", net.client_namespace,
         [programs.qtun, "connect", ticket,
-         f"control={ENTRANCE_PORT}", f"data={ENTRANCE_PORT}", *connect_options])
+         f"control={entrance}", f"data={entrance}", *connect_options])
       try:
         for _ in services:
           connect.read_line(15)
-        yield
+        yield entrance
       finally:
         connect.stop()
   finally:

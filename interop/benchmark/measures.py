@@ -240,16 +240,26 @@ def relay(programs, sizes):
   missing = relaying.missing_programs()
   if missing:
     return [Row(what, bar, "-", None, f"not possible without {', '.join(missing)}")]
-  yardstick, flow, bulk = Series(), Series(), Series()
+  yardstick, flow, bulk, one, two, parts = (Series() for _ in range(6))
   with relaying.place() as namespace:
     for _ in range(ROUNDS):
       yardstick.add(relaying.coturn(programs, namespace))
-      flow.add(relaying.ours(programs, namespace, sizes.datagram_seconds // 2, True))
-      bulk.add(relaying.ours(programs, namespace, sizes.datagram_seconds // 2, False))
+      seconds = sizes.datagram_seconds // 2
+      flow.add(relaying.ours(programs, namespace, seconds, True)[0])
+      bulk.add(relaying.ours(programs, namespace, seconds, False)[0])
+      one.add(relaying.ours(programs, namespace, seconds, True, cores=1, flows=2)[0])
+      rate, shares = relaying.ours(programs, namespace, seconds, True, cores=2, flows=2)
+      two.add(rate)
+      parts.add(min(shares))
   ratio = flow.median / yardstick.median
   return [Row(what, bar, f"{ratio:.2f}", ratio >= 2,
               f"a UDP flow {flow}, bulk {bulk}, coturn {yardstick} packets",
-              {"flow": flow.values, "bulk": bulk.values, "coturn": yardstick.values})]
+              {"flow": flow.values, "bulk": bulk.values, "coturn": yardstick.values}),
+          # The load's own programs have the same cores, so this is about the price of spreading.
+          Row("relay on 2 cores / on 1, packets per CPU second", "both forward",
+              f"{two.median / one.median:.2f}", parts.median > 0.3,
+              f"two UDP flows: on two cores {two}, on one {one}; the lesser core has {parts} of them",
+              {"two": two.values, "one": one.values, "lesser_part": parts.values})]
 
 
 def churn(programs, sizes):

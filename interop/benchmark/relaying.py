@@ -1,4 +1,4 @@
-"""What a relay's core forwards, beside coturn: packets for each second of processor time.
+"""What a relay's cores forward, beside coturn: packets for each second of processor time.
 
 Each is alone with its load in a namespace whose loopback has an Ethernet's MTU. Processor time is what
 compares: the load's own programs share the machine's cores, so packets a second would measure those.
@@ -35,27 +35,37 @@ def place():
     yield namespace
 
 
-def ours(programs, namespace, seconds, is_datagrams):
-  """Packets that `qtun relay` forwards for a UDP flow of 400 Mbit/s, or a TCP flow at full speed."""
+def ours(programs, namespace, seconds, is_datagrams, cores=1, flows=1):
+  """Packets that `qtun relay` forwards for UDP flows of 400 Mbit/s in all, or TCP flows at full speed.
+
+  Each flow is a session of its own. Also what each core had of the packets, from 0 to 1.
+  """
   with contextlib.ExitStack() as stack:
     relay = programs.start("relay", namespace, [
       programs.qtun, "relay", "--open", "--listen", LISTEN, "--name", LISTEN, "--admin", ADMIN,
-      *UNLIMITED])
+      "--cores", str(cores), *UNLIMITED])
     stack.callback(relay.stop)
     name = relay.read_line(15).strip()
     net = type("Place", (), {"server_namespace": namespace, "client_namespace": namespace})
-    stack.enter_context(datagrams.tunnel(
-      programs, net, ["--rendezvous", name, "--no-addresses"], ["--path", "relay"]))
+    ports = [
+      stack.enter_context(datagrams.tunnel(
+        programs, net, ["--rendezvous", name, "--no-addresses"], ["--path", "relay"], place))
+      for place in range(flows)]
     time.sleep(1)
     packets, used = _forwarded(namespace), relay.processor_seconds()
-    rate = ["-u", "-b", "400M", "-l", "1060"] if is_datagrams else []
-    done = subprocess.run(
-      in_namespace(namespace, [
-        "iperf3", "-c", "127.0.0.1", "-p", str(datagrams.ENTRANCE_PORT), "-t", str(seconds), *rate]),
-      stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds + 30)
-    if done.returncode != 0:
-      raise Broken(f"iperf3 says {done.stdout[-300:]} {done.stderr[-300:]}")
-    return (_forwarded(namespace) - packets) / (relay.processor_seconds() - used)
+    rate = ["-u", "-b", f"{400 // flows}M", "-l", "1060"] if is_datagrams else []
+    clients = [
+      stack.enter_context(subprocess.Popen(
+        in_namespace(namespace, ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", str(seconds), *rate]),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+      for port in ports]
+    for client in clients:
+      said = client.communicate(timeout=seconds + 30)[0]
+      if client.returncode != 0:
+        raise Broken(f"iperf3 says {said[-600:]}")
+    forwarded = [late - early for early, late in zip(packets, _forwarded(namespace))]
+    total = sum(forwarded)
+    return total / (relay.processor_seconds() - used), [part / total for part in forwarded]
 
 
 def coturn(programs, namespace):
@@ -84,7 +94,9 @@ def coturn(programs, namespace):
 
 
 def _forwarded(namespace):
+  """Packets of each core."""
   text = subprocess.run(
     in_namespace(namespace, ["curl", "-s", f"http://{ADMIN}/metrics"]),
     capture_output=True, text=True, check=True).stdout
-  return sum(map(int, re.findall(r"^qtun_forwarded_packets_total\S* (\d+)$", text, re.MULTILINE)))
+  return [int(count) for count in
+          re.findall(r"^qtun_shard_packets_total\S* (\d+)$", text, re.MULTILINE)]

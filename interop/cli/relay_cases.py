@@ -30,7 +30,7 @@ def _free_port() -> int:
             return probe.getsockname()[1]
 
 
-def _relay(stage: Stage, *options: object, **settings) -> tuple[Process, str]:
+def start_relay(stage: Stage, *options: object, **settings) -> tuple[Process, str]:
     process = stage.start("relay", "--listen", "127.0.0.1:0", *options, **settings)
     return process, first_line(process)
 
@@ -44,7 +44,7 @@ def _token(stage: Stage, *options: object) -> tuple[str, pathlib.Path]:
     return facts["id"], path
 
 
-def _share(stage: Stage, name: str, *options: object, **settings) -> Process:
+def share_through(stage: Stage, name: str, *options: object, **settings) -> Process:
     """A share that can be reached through the relay alone."""
     process = stage.start(
         "share", stage.service(echo).port, "--listen", "127.0.0.1:0", "--rendezvous", name,
@@ -53,13 +53,17 @@ def _share(stage: Stage, name: str, *options: object, **settings) -> Process:
     return process
 
 
+def require_echo(port: int) -> None:
+    require(_echoes(port), "nothing comes back through the relay")
+
+
 def _echoes(port: int) -> bool:
     with dial(port) as client:
         client.sendall(b"ping")
         return receive_exactly(client, 4) == b"ping"
 
 
-def _get(port: int, request: bytes) -> bytes:
+def get(port: int, request: bytes) -> bytes:
     with dial(port) as client:
         client.sendall(request)
         answer = b""
@@ -80,9 +84,9 @@ def _relay_name(stage: Stage) -> None:
     """What is printed leads to the port that the relay listens at, unless --name has another."""
     relay = stage.start("relay", "--open", "--listen", f"127.0.0.1:{_free_port()}", "--name", "localhost")
     name = first_line(relay)
-    require_line(_share(stage, name), "rendezvous answers")
+    require_line(share_through(stage, name), "rendezvous answers")
     require(end(relay, signal.SIGTERM, 10) == 0, "the relay does not end well")
-    _, name = _relay(stage, "--open", "--name", "relay.example.org:443")
+    _, name = start_relay(stage, "--open", "--name", "relay.example.org:443")
     require(name.endswith("@relay.example.org:443"), f"the relay calls itself {name}")
 
 
@@ -90,15 +94,15 @@ def _relay_name(stage: Stage) -> None:
 def _tokens(stage: Stage) -> None:
     """The share shows a token, who connects needs none; others are told why they are refused."""
     number, path = _token(stage, "--label", "anna k", "--rate", "20mbit", "--expires", "1h")
-    relay, name = _relay(stage, "-v")
-    share = _share(stage, name, "--token-file", path)
+    relay, name = start_relay(stage, "-v")
+    share = share_through(stage, name, "--token-file", path)
     require_line(share, r"the relay takes our token .*until ")
     connect = stage.connect(first_line(share), "--carrier", "relay")
     require(_echoes(connect.port), "nothing comes back through the relay")
-    refused = _share(stage, name)
+    refused = share_through(stage, name)
     require_line(refused, r"the relay refuses us .*we showed none.*--token-file")
     # By the environment; and a slip, or another relay's token, is noticed before anything starts.
-    other = _share(stage, name, environment={"QTUN_RELAY_TOKEN": path.read_text()})
+    other = share_through(stage, name, environment={"QTUN_RELAY_TOKEN": path.read_text()})
     require_line(other, "the relay takes our token")
     text = path.read_text().strip()
     path.write_text(text[:-1] + ("a" if text[-1] != "a" else "e"))
@@ -127,8 +131,8 @@ def _revoked(stage: Stage) -> None:
     """Holders of a revoked token leave within five seconds, with what crosses the relay."""
     _token(stage, "--label", "other")
     number, path = _token(stage, "--label", "anna")
-    relay, name = _relay(stage)
-    share = _share(stage, name, "--token-file", path)
+    relay, name = start_relay(stage)
+    share = share_through(stage, name, "--token-file", path)
     connect = stage.connect(first_line(share), "--carrier", "relay")
     with dial(connect.port) as client:
         client.sendall(b"x")
@@ -140,11 +144,11 @@ def _revoked(stage: Stage) -> None:
     require_line(relay, r"node refused .*revoked")
     require_text(stage.run("token", "list").output(), "revoked", "other")
     require_text(stage.run("token", "revoke", "nobody", status=3).errors(), "no such token")
-    late = _share(stage, name, "--token-file", path)
+    late = share_through(stage, name, "--token-file", path)
     require_line(late, r"the relay refuses us .*token was revoked")
     # A relay that runs takes a new token at once.
     _, fresh = _token(stage)
-    again = _share(stage, name, "--token-file", fresh)
+    again = share_through(stage, name, "--token-file", fresh)
     require_line(again, "the relay takes our token")
 
 
@@ -152,12 +156,12 @@ def _revoked(stage: Stage) -> None:
 def _allow(stage: Stage) -> None:
     """Those on the list need no token."""
     key = stage.run("keygen", "--out", stage.home / "friend").output().strip()
-    relay, name = _relay(stage, "--allow", key)
-    friend = _share(stage, name, "--identity", stage.home / "friend")
+    relay, name = start_relay(stage, "--allow", key)
+    friend = share_through(stage, name, "--identity", stage.home / "friend")
     require_line(friend, "rendezvous answers")
     connect = stage.connect(first_line(friend))
     require(_echoes(connect.port), "nothing comes back")
-    stranger = _share(stage, name, "--identity", stage.home / "stranger")
+    stranger = share_through(stage, name, "--identity", stage.home / "stranger")
     require_line(stranger, r"the relay refuses us .*not on its list")
     require(relay.is_running, "the relay ended")
 
@@ -166,16 +170,16 @@ def _allow(stage: Stage) -> None:
 def _admin(stage: Stage) -> None:
     """Metrics and health; whoever is slow or wrong there harms nobody."""
     port = _free_port()
-    relay, name = _relay(stage, "--open", "--admin", port)
-    share = _share(stage, name)
+    relay, name = start_relay(stage, "--open", "--admin", port)
+    share = share_through(stage, name)
     connect = stage.connect(first_line(share), "--carrier", "relay")
     require(_echoes(connect.port), "nothing comes back")
     for path, part in [("/healthz", b"200 OK"), ("/readyz", b"200 OK"), ("/x", b"404 ")]:
-        require(part in _get(port, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()), path)
-    require(b"405 " in _get(port, b"POST /metrics HTTP/1.1\r\nHost: a\r\n\r\n"), "POST")
-    require(b"400 " in _get(port, b"\x00\x01\x02\x03\r\n\r\n"), "nonsense is answered")
-    require(b"431 " in _get(port, b"GET / HTTP/1.1\r\nA: " + b"a" * 9000), "a head without end")
-    metrics = _get(port, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").decode()
+        require(part in get(port, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()), path)
+    require(b"405 " in get(port, b"POST /metrics HTTP/1.1\r\nHost: a\r\n\r\n"), "POST")
+    require(b"400 " in get(port, b"\x00\x01\x02\x03\r\n\r\n"), "nonsense is answered")
+    require(b"431 " in get(port, b"GET / HTTP/1.1\r\nA: " + b"a" * 9000), "a head without end")
+    metrics = get(port, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").decode()
     require_text(metrics, "qtun_nodes 2\n", "qtun_nodes_registered 1\n", "qtun_sessions 1\n")
     found = re.search(r'qtun_forwarded_bytes_total\{carrier="udp"\} (\d+)', metrics)
     require(found is not None and int(found.group(1)) > 0, "no bytes are counted")
@@ -184,13 +188,13 @@ def _admin(stage: Stage) -> None:
         require(f"# TYPE {family} " in metrics, f"there is no {family}")
     body = metrics.split("\r\n\r\n", 1)[1]
     for line in body.splitlines():
-        require(re.fullmatch(r'# (HELP|TYPE) .+|[a-z_]+(\{[a-z_]+="[a-z_]+"\})? [0-9.]+', line)
+        require(re.fullmatch(r'# (HELP|TYPE) .+|[a-z_]+(\{[a-z_]+="[a-z_0-9]+"\})? [0-9.]+', line)
                 is not None, f"'{line}' is no line of metrics")
     # Sixteen who say nothing hold the places, and lose them after ten seconds.
     idle = [dial(port) for _ in range(16)]
     time.sleep(0.5)
     try:
-        refused = _get(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == b""
+        refused = get(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == b""
     except OSError:
         refused = True
     require(refused, "a seventeenth is answered")
@@ -199,7 +203,7 @@ def _admin(stage: Stage) -> None:
     while b"200 OK" not in answer and time.monotonic() < deadline:
         time.sleep(1)
         try:
-            answer = _get(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = get(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         except OSError:
             answer = b""
     require(b"200 OK" in answer, "those who say nothing keep their places")
@@ -214,14 +218,14 @@ def _reload(stage: Stage) -> None:
     config = stage.home / "relay.conf"
     config.write_text("# options\nopen\nlimit nodes=100\ndrain 1s\n")
     port, other = _free_port(), _free_port()
-    relay, name = _relay(stage, "--config", config)
-    require_line(_share(stage, name), "rendezvous answers")
+    relay, name = start_relay(stage, "--config", config)
+    require_line(share_through(stage, name), "rendezvous answers")
     config.write_text(f"open\nlimit nodes=200\nlimit rate=80mbit\nadmin {port}\n")
     relay.send(signal.SIGHUP)
     require_line(relay, r"changed .*limit nodes: 100 -> 200")
     require_line(relay, r"changed .*limit rate: 1.00 Gbit/s -> 80.0 Mbit/s")
     require_line(relay, r"changed .*drain: 1s -> 3s")
-    require(b"200 OK" in _get(port, b"GET /healthz HTTP/1.0\r\n\r\n"), "no admin address")
+    require(b"200 OK" in get(port, b"GET /healthz HTTP/1.0\r\n\r\n"), "no admin address")
     for number, (text, part) in enumerate([
         ("open\nlimit nodes=300\nlimmit rate=1mbit\n", "line 3 of .*did you mean limit"),
         ("open\nlimit nodes=0\n", "line 2 of .*out of range"),
@@ -233,10 +237,10 @@ def _reload(stage: Stage) -> None:
         relay.send(signal.SIGHUP)
         if number < 4:
             require_line(relay, rf"not reloaded, nothing is changed .*{part}")
-            require(b"200 OK" in _get(port, b"GET /healthz HTTP/1.0\r\n\r\n"), "changed in part")
+            require(b"200 OK" in get(port, b"GET /healthz HTTP/1.0\r\n\r\n"), "changed in part")
     # The command line goes before the file, so the last one is a change of the admin address alone.
     require_line(relay, r"changed .*admin: 127.0.0.1:\d+ -> ")
-    require(b"200 OK" in _get(other, b"GET /healthz HTTP/1.0\r\n\r\n"), "no new admin address")
+    require(b"200 OK" in get(other, b"GET /healthz HTTP/1.0\r\n\r\n"), "no new admin address")
     require_line(relay, r"changed .*limit nodes: 200 -> 300")
     require(len(re.findall(r"-> 300", relay.errors())) == 1, "a refused file was taken in part")
     config.write_text("nonsense\n")
@@ -247,8 +251,8 @@ def _reload(stage: Stage) -> None:
 def _drain(stage: Stage) -> None:
     """Nodes are told of a restart; it is said while it lasts, and the share is back soon after."""
     port = _free_port()
-    relay, name = _relay(stage, "--open", "--admin", port, "--drain", "2s")
-    share = _share(stage, name)
+    relay, name = start_relay(stage, "--open", "--admin", port, "--drain", "2s")
+    share = share_through(stage, name)
     connect = stage.connect(first_line(share), "--carrier", "relay")
     with dial(connect.port) as client:
         client.sendall(b"a")
@@ -256,8 +260,8 @@ def _drain(stage: Stage) -> None:
         relay.send(signal.SIGTERM)
         require_line(share, "the relay restarts")
         require_line(connect.process, "the relay restarts")
-        require(b"503 " in _get(port, b"GET /readyz HTTP/1.0\r\n\r\n"), "it says that it is ready")
-        require(b"200 OK" in _get(port, b"GET /healthz HTTP/1.0\r\n\r\n"), "it is not well")
+        require(b"503 " in get(port, b"GET /readyz HTTP/1.0\r\n\r\n"), "it says that it is ready")
+        require(b"200 OK" in get(port, b"GET /healthz HTTP/1.0\r\n\r\n"), "it is not well")
         client.sendall(b"b")
         require(receive_exactly(client, 1) == b"b", "the session ended with the notice")
         require(relay.wait(10) == 0, "the relay did not end well")
@@ -274,7 +278,7 @@ def _drain(stage: Stage) -> None:
 def _descriptors(stage: Stage) -> None:
     """With no descriptor left it waits without spinning, and goes on when there are some."""
     limit = 24
-    relay, name = _relay(
+    relay, name = start_relay(
         stage, "--open", wrapper=("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh"))
     port = int(name.rsplit(":", 1)[1])
     crowd = []
@@ -297,7 +301,7 @@ def _descriptors(stage: Stage) -> None:
     require(spent <= os.sysconf("SC_CLK_TCK") / 5, f"it takes {spent} ticks in two seconds")
     for client in crowd:
         client.close()
-    share = _share(stage, name)
+    share = share_through(stage, name)
     require_line(share, "rendezvous answers", seconds=15)
     connect = stage.connect(first_line(share), "--carrier", "relay")
     require(_echoes(connect.port), "nothing comes back")

@@ -55,6 +55,19 @@ enum {
 int qtun_udp_open(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
                   bool *is_ipv4);
 
+/// The same for one more socket at an address that `qtun_udp_share_port` was called for.
+int qtun_udp_open_shared(const qtun_address *address, uint32_t buffer_bytes, qtun_address *bound,
+                         bool *is_ipv4);
+
+/// Whether more sockets of this user may be bound to where this one is bound already
+/// (SO_REUSEPORT). Returns 0 or -errno.
+int qtun_udp_share_port(int fd, bool is_shared);
+
+/// Has the kernel choose among the sockets of a shared port, in the order of their binding: what
+/// begins with `first_byte` goes by the byte at `offset` modulo `count`, and everything else, like
+/// what is too short, to the first. Returns 0 or -errno.
+int qtun_udp_steer(int fd, uint8_t first_byte, uint32_t offset, uint32_t count);
+
 /// Duplicates a socket of `qtun_udp_open` for another program: blocking, kept on exec, and with the
 /// kernel's defaults for what `qtun_udp_open` set beside the buffers. Returns it or -errno.
 int qtun_udp_plain_copy(int fd, bool is_ipv4);

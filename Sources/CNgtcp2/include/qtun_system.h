@@ -21,6 +21,9 @@ int qtun_clock_watch(void);
 /// Takes what it said and waits for the next time.
 void qtun_clock_rearm(int fd);
 
+/// Processors that this process may run on, as its affinity says; 1 where that cannot be told.
+int qtun_processor_count(void);
+
 /// The user at the other end of a connected Unix socket (SO_PEERCRED, unix(7)). Returns 0 or -errno.
 int qtun_unix_peer(int fd, uid_t *user);
 

@@ -8,13 +8,14 @@ internal import Synchronization
 /// Descriptors are registered edge-triggered for reading and writing at once, so that back-pressure
 /// costs no `epoll_ctl`; a handler that stops early remembers that its descriptor is still ready.
 ///
-/// `@unchecked Sendable`: jobs and the thread's identity are behind a mutex and an atomic, all
+/// `@unchecked Sendable`: jobs, mail and the thread's identity are behind mutexes and an atomic, all
 /// other state is touched on the loop's thread only, which `precondition(isInLoop)` guards.
 public final class EpollLoop: EventLoop, @unchecked Sendable {
   private let epoll: FileDescriptor
   private let wakeup: FileDescriptor
   private let threadID = Atomic<UInt>(0)
   private let remoteJobs = Mutex<[UnownedJob]>([])
+  private let remoteMail = Mutex<[any LoopMail]>([])
 
   // Loop thread only, from here on.
   /// CLOCK_MONOTONIC as read when this tick began.
@@ -90,6 +91,7 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
     while let timer = timers.takeDue(now) {
       timer.fire(now)
     }
+    deliverMail()
     runJobs()
     // Members may ask again while they are called: those wait for the next tick.
     let members = flushes
@@ -124,6 +126,15 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
       let handler = registrations[slot].handler
     else { return }
     handler.ready(Readiness(rawValue: event.events), now: now)
+  }
+
+  private func deliverMail() {
+    let boxes = remoteMail.withLock { boxes -> [any LoopMail] in
+      if boxes.isEmpty { return [] }
+      defer { boxes = [] }
+      return boxes
+    }
+    for box in boxes { box.deliver() }
   }
 
   private func runJobs() {
@@ -177,6 +188,19 @@ extension EpollLoop {
   /// Calls `member` at the end of this tick. On the loop.
   public func flushAtEndOfTick(_ member: any TickMember) {
     flushes.append(member)
+  }
+}
+
+// MARK: - Mail
+
+extension EpollLoop {
+  /// Delivers `mail` in the next tick. From any thread, this one too.
+  public func post(_ mail: any LoopMail) {
+    let isFirst = remoteMail.withLock { boxes in
+      boxes.append(mail)
+      return boxes.count == 1
+    }
+    if isFirst { eventfd_write(wakeup.raw, 1) }
   }
 }
 

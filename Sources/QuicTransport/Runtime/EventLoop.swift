@@ -4,7 +4,7 @@
 /// event to event in virtual time. Everything below the async API is plain synchronous code that
 /// runs on a loop. All members except the executor's own are called on the loop.
 ///
-///     tick:  receive -> timers -> jobs -> endOfTick of every member that asked for it
+///     tick:  receive -> timers -> mail, jobs -> endOfTick of every member that asked for it
 public protocol EventLoop: SerialExecutor, TaskExecutor {
   /// The clock as read once at the start of this tick.
   var now: Instant { get }
@@ -18,6 +18,10 @@ public protocol EventLoop: SerialExecutor, TaskExecutor {
   /// Calls `member` once at the end of this tick, after everything that arrived was handled.
   /// The caller makes sure that it asks only once a tick.
   func flushAtEndOfTick(_ member: any TickMember)
+
+  /// Has `mail` deliver in the next tick, before jobs run. From any thread; a loop that has ended
+  /// delivers nothing.
+  nonisolated func post(_ mail: any LoopMail)
 }
 
 /// Something that gathers work during a tick and does it once at its end.

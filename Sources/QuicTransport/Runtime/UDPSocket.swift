@@ -47,6 +47,10 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
       var raw = address.raw
       result = qtun_udp_open(&raw, bytes, &bound, &isIPv4)
       isConnected = false
+    case .sharing(let address):
+      var raw = address.raw
+      result = qtun_udp_open_shared(&raw, bytes, &bound, &isIPv4)
+      isConnected = false
     case .programs(let address):
       var raw = address.raw
       result = qtun_udp_open_plain(&raw, bytes, &bound, &isIPv4)
@@ -69,11 +73,16 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
   public enum Opening: Sendable {
     /// QUIC between peers, bound here.
     case quic(SocketAddress)
+    /// The same, one more where a socket is that `UDPSocket.allowSharing` was called for.
+    case sharing(SocketAddress)
     /// Programs that write to this address.
     case programs(SocketAddress)
     /// One server, to which the socket is connected: batches go there, whatever path they name.
     case target(SocketAddress)
   }
+
+  /// What system calls take; nil once closed.
+  var rawDescriptor: Int32? { descriptor?.raw }
 
   /// Stops watching and sending, and releases the port.
   public func close() {

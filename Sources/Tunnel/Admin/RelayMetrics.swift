@@ -56,7 +56,22 @@ struct RelayMetrics {
       rates.map { ([("reason", $0.0)], .whole(totals.throttled(by: $0.1))) } + [
         ([("reason", "total_rate")], .whole(totals.datagramsCrowdedOut)),
         ([("reason", "unknown")], .whole(totals.datagramsUnknown)),
+        ([("reason", "overrun")], .whole(totals.datagramsOverrun)),
       ])
+    let shards = totals.shards.enumerated().map { ([("shard", String($0.offset))], $0.element) }
+    metrics.add(
+      "qtun_shard_sessions", .gauge, "Sessions of each core that forwards.",
+      shards.map { ($0.0, .init($0.1.sessionsOpen)) })
+    metrics.add(
+      "qtun_shard_packets_total", .counter, "Datagrams that each core forwarded.",
+      shards.map { ($0.0, .whole($0.1.datagrams)) })
+    metrics.add(
+      "qtun_shard_bytes_total", .counter, "Bytes of them, without the relay's header.",
+      shards.map { ($0.0, .whole($0.1.bytes)) })
+    metrics.add(
+      "qtun_shard_handovers_total", .counter,
+      "Datagrams that came in at another core than their session's, by the one that they came to.",
+      shards.map { ($0.0, .whole($0.1.datagramsHandedOver)) })
     metrics.add(
       "qtun_bindings_total", .counter, "Legs that moved to another address.",
       .init(totals.bindings))

@@ -11,18 +11,19 @@ final class ForwardedSession {
   /// Bytes that it may send in this turn.
   var deficit = 0
   /// Of the token that it is relayed for, where that has a rate.
-  let payer: Payer?
+  let payer: Purse?
+  /// Bytes that its nodes sent since the desk asked last, and whether some of them were lost to the
+  /// total rate; counted while that is being dealt out.
+  var asked = 0
+  var wasCut = false
   private let opened: Instant
 
   /// One node's end.
   struct Leg {
-    let identity: PublicKey
-    /// Under which its node's address is counted: an IPv4 address, or an IPv6 network.
-    let address: UInt64
     /// Of the identity.
-    let account: ForwardingAccount
-    /// Of the address.
-    let neighbours: ForwardingAccount
+    let account: Purse
+    /// Of the address: an IPv4 address, or an IPv6 network.
+    let neighbours: Purse
     /// Of `BindMessage`; the node has it from its connection to the relay.
     let key: SecretBytes
     /// Where the node is.
@@ -37,18 +38,12 @@ final class ForwardedSession {
   }
 
   /// Names a leg to whoever knows the nodes.
-  struct LegID: Equatable {
+  struct LegID: Equatable, Sendable {
     let session: UInt32
     let leg: Int
   }
 
-  /// A token with a rate, and what its holders have together.
-  struct Payer {
-    let token: RelayTokenID
-    let account: ForwardingAccount
-  }
-
-  init(number: UInt32, legs: [Leg], payer: Payer?, budget: ByteBudget, now: Instant) {
+  init(number: UInt32, legs: [Leg], payer: Purse?, budget: ByteBudget, now: Instant) {
     precondition(legs.count == 2)
     self.number = number
     self.legs = legs
@@ -87,46 +82,17 @@ final class ForwardedSession {
 }
 
 extension ForwardedSession.Leg {
-  init(
-    party: Forwarder.Party, account: ForwardingAccount, neighbours: ForwardingAccount,
-    key: SecretBytes, generation: UInt32, now: Instant
-  ) {
-    identity = party.identity
-    address = party.address
+  init(_ order: SessionOrder.Leg, account: Purse, neighbours: Purse, now: Instant) {
     self.account = account
     self.neighbours = neighbours
-    self.key = key
-    path = party.path
-    kind = CarrierKind(party.path)
-    self.generation = generation
+    key = order.key
+    path = order.path
+    kind = CarrierKind(order.path)
+    generation = order.generation
     binds = TokenBucket(rate: Self.bindsPerSecond, burst: Self.bindsBurst, now: now)
   }
 
   /// A leg moves when its network changes; copies of one message by others are few as well.
   private static let bindsPerSecond = 10.0
   private static let bindsBurst = 40.0
-}
-
-/// What one identity, one address or the holders of one token have at a relay.
-final class ForwardingAccount {
-  var sessions = 0
-  var budget: ByteBudget
-  /// Messages that move its legs.
-  var binds: TokenBucket
-
-  init(bytesPerSecond: Int, bindsPerSecond: Int, burst: Int, now: Instant) {
-    budget = ByteBudget(bytesPerSecond: bytesPerSecond, burst: burst, now: now)
-    binds = Self.bucket(bindsPerSecond, now: now)
-  }
-
-  /// Takes other rates; what is owed is forgotten.
-  func apply(bytesPerSecond: Int, bindsPerSecond: Int, burst: Int, now: Instant) {
-    budget = ByteBudget(bytesPerSecond: bytesPerSecond, burst: burst, now: now)
-    binds = Self.bucket(bindsPerSecond, now: now)
-  }
-
-  /// The burst is what a share with hundreds of visitors needs when its network changes.
-  private static func bucket(_ perSecond: Int, now: Instant) -> TokenBucket {
-    TokenBucket(rate: Double(perSecond), burst: Double(5 * perSecond), now: now)
-  }
 }

@@ -1,19 +1,32 @@
 internal import QuicTransport
 
-/// Told what a forwarder decides. Called on the loop.
+/// Told what a forwarder decides. Called on its loop.
 protocol ForwarderOwner: AnyObject {
   /// A leg sends more than it may, and what is too much is lost; at most once a second and leg.
   func forwarder(_ forwarder: Forwarder, throttled leg: ForwardedSession.LegID, to rate: Int)
-  /// A session was not used for so long that it is over; both sides are told.
+  /// A session was not used for so long that it is over.
   func forwarder(_ forwarder: Forwarder, expired session: UInt32)
+  /// There is more to send than this shard's share of the total rate; said once for each share.
+  func forwarderIsShort(_ forwarder: Forwarder)
+  /// A datagram is of no session here: last chance to open it.
+  func forwarderMissesSession(_ forwarder: Forwarder)
 }
 
-/// The data plane of a relay: moves datagrams between the two legs of each session.
+/// Where the datagrams of a forwarder leave.
+protocol ForwarderRoad: AnyObject {
+  /// Sends, or loses what finds the way blocked.
+  func send(_ batch: DatagramBatch) -> SendResult
+}
+
+extension EndpointCore: ForwarderRoad {}
+
+/// The data plane of a relay on one core, a shard: moves datagrams between the two legs of each
+/// session.
 ///
-/// Sans-I/O: datagrams, the clock and the loop's timer come in, batches leave through the endpoint.
-/// A datagram is taken by its session, its generation and the path that it came on; whatever does
-/// not fit is dropped without an answer. A leg's path is that of the node's own connection, and
-/// moves only by proof (`BindMessage`).
+/// Sans-I/O: datagrams, the clock and the loop's timer come in, batches leave by its road. A datagram
+/// is taken by its session, its generation and the path that it came on; whatever does not fit is
+/// dropped without an answer. A leg's path is that of the node's own connection, and moves only by
+/// proof (`BindMessage`). `ForwardingDesk` says which sessions there are.
 ///
 ///     under the total rate:  arrive -> budgets -> run for one leg -> end of the tick: send (GSO)
 ///     above it:              arrive -> budgets -> queue of the session -> deficit round robin
@@ -21,16 +34,21 @@ final class Forwarder {
   weak var owner: (any ForwarderOwner)?
   private(set) var totals = ForwardingTotals()
 
-  private let endpoint: EndpointCore
+  private let road: any ForwarderRoad
   private let loop: any EventLoop
   private var limits: ForwardingLimits
+  private let shardCount: Int
+  /// Where the sums are published for other loops; nil where nobody else looks.
+  private let counters: ForwardingCounters?
   private let cookies = BindCookies(key: SecretBytes(Crypto.random(32)))
   private var sessions: [UInt32: ForwardedSession] = [:]
-  /// What identities and addresses have; those with nothing are not kept.
-  private var accounts: [PublicKey: ForwardingAccount] = [:]
-  private var addresses: [UInt64: ForwardingAccount] = [:]
-  private var payers: [RelayTokenID: ForwardingAccount] = [:]
+  /// Accounts that sessions here use.
+  private var purses: [ObjectIdentifier: Purse] = [:]
+  /// This shard's part of the total rate.
   private var total: ByteBudget
+  private var hasSaidShort = false
+  /// Whether sessions count what they ask for.
+  private var countsDemand = false
   /// Sessions with something in their queues, in the order of their turns.
   private var waiting: [ForwardedSession] = []
   /// Bytes in all queues.
@@ -42,86 +60,59 @@ final class Forwarder {
   private var turnTimer: LoopTimer?
   private var sweepTimer: LoopTimer?
 
-  init(endpoint: EndpointCore, loop: any EventLoop, limits: ForwardingLimits) {
-    self.endpoint = endpoint
+  /// - Parameters:
+  ///   - shardCount: forwarders that share the limits in all.
+  ///   - counters: where to publish the sums, if other loops want to see them.
+  init(
+    road: any ForwarderRoad, loop: any EventLoop, limits: ForwardingLimits, shardCount: Int,
+    counters: ForwardingCounters?
+  ) {
+    self.road = road
     self.loop = loop
     self.limits = limits
-    total = ByteBudget(
-      bytesPerSecond: limits.bytesPerSecond, burst: limits.burst, now: loop.now)
+    self.shardCount = shardCount
+    self.counters = counters
+    total = limits.totalBudget(shardCount: shardCount, now: loop.now)
     turnTimer = LoopTimer { [weak self] now in self?.sendWaiting(now: now) }
     sweepTimer = LoopTimer { [weak self] now in self?.sweep(now: now) }
   }
 
   deinit { scratch.deallocate() }
 
-  /// One end of a session to be.
-  struct Party {
-    let identity: PublicKey
-    /// That of its connection to the relay.
-    let path: NetworkPath
-    /// Under which its sessions are counted: an IPv4 address, or an IPv6 network.
-    let address: UInt64
-  }
-
-  /// A token with a rate of its own.
-  struct Payer {
-    let token: RelayTokenID
-    let bytesPerSecond: Int
-  }
-
   // MARK: Sessions
 
   /// Begins a session, both legs bound to the paths that their nodes have proved.
-  ///
-  /// - Parameter payer: whose rate bounds what goes both ways, besides those of the two nodes.
-  func open(
-    between one: Party, and other: Party, payer: Payer?
-  ) throws(RelayRefusal) -> ForwardedSession {
-    guard sessions.count < limits.sessionsMax else { throw .full }
-    guard one.path != other.path else { throw .samePath }
-    for party in [one, other] {
-      guard (accounts[party.identity]?.sessions ?? 0) < limits.sessionsPerIdentityMax else {
-        throw .identityLimit
-      }
-      guard (addresses[party.address]?.sessions ?? 0) < limits.sessionsPerAddressMax else {
-        throw .addressLimit
-      }
-    }
-    var number: UInt32
-    repeat { number = UInt32.random(in: .min ... .max) } while sessions[number] != nil
+  func open(_ order: SessionOrder) {
+    let now = loop.now
     let session = ForwardedSession(
-      number: number, legs: [leg(one), leg(other)], payer: payer.map(account),
+      number: order.number,
+      legs: order.legs.map { leg in
+        ForwardedSession.Leg(
+          leg, account: purse(for: leg.account), neighbours: purse(for: leg.neighbours), now: now)
+      },
+      payer: order.payer.map(purse),
       budget: ByteBudget(
-        bytesPerSecond: limits.bytesPerSecondOfSession, burst: limits.burst, now: loop.now),
-      now: loop.now)
-    sessions[number] = session
-    totals.sessions += 1
-    totals.sessionsOpen = sessions.count
+        bytesPerSecond: limits.bytesPerSecondOfSession, burst: limits.burst, now: now),
+      now: now)
+    sessions[order.number] = session
     if sessions.count == 1, let sweepTimer {
-      loop.schedule(sweepTimer, at: loop.now + Self.sweepInterval)
+      loop.schedule(sweepTimer, at: now + Self.sweepInterval)
     }
-    return session
   }
 
   /// Ends a session; what waits in it is lost.
   func close(_ number: UInt32) {
     guard let session = sessions.removeValue(forKey: number) else { return }
     for leg in session.legs {
-      leg.account.sessions -= 1
-      if leg.account.sessions == 0 { accounts[leg.identity] = nil }
-      leg.neighbours.sessions -= 1
-      if leg.neighbours.sessions == 0 { addresses[leg.address] = nil }
+      release(leg.account)
+      release(leg.neighbours)
     }
-    if let payer = session.payer {
-      payer.account.sessions -= 1
-      if payer.account.sessions == 0 { payers[payer.token] = nil }
-    }
+    if let payer = session.payer { release(payer) }
     if let queue = session.queue {
       queuedCount -= queue.usedCount
       waiting.removeAll { $0 === session }
       session.queue = nil
     }
-    totals.sessionsOpen = sessions.count
     if sessions.isEmpty, let sweepTimer { loop.cancel(sweepTimer) }
   }
 
@@ -131,60 +122,59 @@ final class Forwarder {
     if let turnTimer { loop.cancel(turnTimer) }
   }
 
-  private func leg(_ party: Party) -> ForwardedSession.Leg {
-    let account = accounts[party.identity] ?? newAccount(limits.ofIdentity)
-    account.sessions += 1
-    accounts[party.identity] = account
-    let neighbours = addresses[party.address] ?? newAccount(limits.ofAddress)
-    neighbours.sessions += 1
-    addresses[party.address] = neighbours
-    return ForwardedSession.Leg(
-      party: party, account: account, neighbours: neighbours,
-      key: SecretBytes(Crypto.random(32)),
-      // Room to grow by.
-      generation: UInt32.random(in: 1 ... .max / 2), now: loop.now)
+  private func purse(for account: ForwardingAccount) -> Purse {
+    let id = ObjectIdentifier(account)
+    let purse =
+      purses[id] ?? Purse(account: account, portion: shardCount > 1 ? Self.portion : 0)
+    purse.users += 1
+    purses[id] = purse
+    return purse
   }
 
-  private func account(of payer: Payer) -> ForwardedSession.Payer {
-    let rates = ForwardingLimits.Rates(
-      bytesPerSecond: payer.bytesPerSecond, bindsPerSecond: limits.bindsPerSecondOfIdentity)
-    let account = payers[payer.token] ?? newAccount(rates)
-    account.sessions += 1
-    payers[payer.token] = account
-    return ForwardedSession.Payer(token: payer.token, account: account)
+  private func release(_ purse: Purse) {
+    purse.users -= 1
+    if purse.users == 0 { purses[ObjectIdentifier(purse.account)] = nil }
   }
 
-  private func newAccount(_ rates: ForwardingLimits.Rates) -> ForwardingAccount {
-    ForwardingAccount(
-      bytesPerSecond: rates.bytesPerSecond, bindsPerSecond: rates.bindsPerSecond,
-      burst: limits.burst, now: loop.now)
-  }
-
-  /// Takes other limits. Sessions beyond a lower number stay; rates hold for all from now on.
+  /// Takes other limits. Rates hold for all from now on; those of accounts are the desk's.
   func apply(_ limits: ForwardingLimits) {
     self.limits = limits
     let now = loop.now
-    total = ByteBudget(bytesPerSecond: limits.bytesPerSecond, burst: limits.burst, now: now)
+    total = limits.totalBudget(shardCount: shardCount, now: now)
+    hasSaidShort = false
     for session in sessions.values {
       session.budget = ByteBudget(
         bytesPerSecond: limits.bytesPerSecondOfSession, burst: limits.burst, now: now)
     }
-    for (all, rates) in [
-      (Array(accounts.values), limits.ofIdentity), (Array(addresses.values), limits.ofAddress),
-    ] {
-      for account in all {
-        account.apply(
-          bytesPerSecond: rates.bytesPerSecond, bindsPerSecond: rates.bindsPerSecond,
-          burst: limits.burst, now: now)
-      }
+  }
+
+  // MARK: The total rate
+
+  /// Takes another share of the total rate, in bytes per second.
+  func take(share: Int, counts: Bool) {
+    total.change(to: share, now: loop.now)
+    hasSaidShort = false
+    countsDemand = counts
+  }
+
+  /// What the sessions asked for since the last time.
+  func takeDemand() -> ShardDemand {
+    var demand = ShardDemand()
+    for session in sessions.values {
+      let isHungry = session.wasCut || (session.queue?.usedCount ?? 0) > Self.hungryMin
+      demand.add(session.asked, isHungry: isHungry)
+      session.asked = 0
+      session.wasCut = false
     }
+    return demand
   }
 
   // MARK: Datagrams
 
   /// Takes a datagram that begins with `RelayHeader.firstByte`.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
-    guard let header = RelayHeader(datagram.bytes), let session = sessions[header.session] else {
+    if counters != nil { queueFlush() }
+    guard let header = RelayHeader(datagram.bytes), let session = session(header.session) else {
       totals.datagramsUnknown += 1
       return
     }
@@ -194,6 +184,18 @@ final class Forwarder {
     case .challenge, .bound: totals.datagramsUnknown += 1
     }
   }
+
+  private func session(_ number: UInt32) -> ForwardedSession? {
+    if let session = sessions[number] { return session }
+    owner?.forwarderMissesSession(self)
+    return sessions[number]
+  }
+
+  /// A datagram was for another loop, and is passed on.
+  func countHandedOver() { totals.datagramsHandedOver += 1 }
+
+  /// So many could not be passed on.
+  func countLost(_ count: Int) { totals.datagramsOverrun += UInt64(count) }
 
   private func forward(
     _ datagram: ReceivedDatagram, _ header: RelayHeader, of session: ForwardedSession,
@@ -210,6 +212,7 @@ final class Forwarder {
     if let short = pay(count, for: leg, of: session, now: now) {
       return throttle(session, leg, by: short, now: now)
     }
+    if countsDemand { session.asked += count }
     let payload = UnsafeRawBufferPointer(rebasing: datagram.bytes[RelayHeader.byteCount...])
     if waiting.isEmpty, total.take(count, now: now) {
       send(payload, to: 1 - leg, of: session, ecn: datagram.ecn)
@@ -224,21 +227,21 @@ final class Forwarder {
   ) -> ForwardingRate? {
     let (account, neighbours) = (session.legs[leg].account, session.legs[leg].neighbours)
     guard session.budget.take(count, now: now) else { return .session }
-    guard account.budget.take(count, now: now) else {
+    guard account.take(count, now: now) else {
       session.budget.restore(count)
       return .identity
     }
-    guard neighbours.budget.take(count, now: now) else {
+    guard neighbours.take(count, now: now) else {
       session.budget.restore(count)
-      account.budget.restore(count)
+      account.restore(count)
       return .address
     }
-    guard let payer = session.payer, !payer.account.budget.take(count, now: now) else {
+    guard let payer = session.payer, !payer.take(count, now: now) else {
       return nil
     }
     session.budget.restore(count)
-    account.budget.restore(count)
-    neighbours.budget.restore(count)
+    account.restore(count)
+    neighbours.restore(count)
     return .token
   }
 
@@ -249,6 +252,10 @@ final class Forwarder {
     if !run.accepts(payload.count, to: path, ecn: ecn) { flush() }
     run.append(session.nextHeader(to: leg), payload, to: path, ecn: ecn)
     totals.count(payload.count, over: session.legs[leg].kind)
+    queueFlush()
+  }
+
+  private func queueFlush() {
     guard !isQueued else { return }
     isQueued = true
     loop.flushAtEndOfTick(self)
@@ -256,13 +263,12 @@ final class Forwarder {
 
   private func flush() {
     // A leg whose socket is full loses it, as networks do: a queue here would only be delay.
-    if let batch = run.take() { _ = endpoint.send(batch) }
+    if let batch = run.take() { _ = road.send(batch) }
   }
 
   private func throttle(
     _ session: ForwardedSession, _ leg: Int, by short: ForwardingRate, now: Instant
   ) {
-    totals.datagramsThrottled += 1
     totals.throttled[short.rawValue] += 1
     let last = session.legs[leg].lastThrottled
     guard last.map({ now - $0 >= Self.throttledInterval }) ?? true else { return }
@@ -272,7 +278,7 @@ final class Forwarder {
       case .session: limits.bytesPerSecondOfSession
       case .identity: limits.bytesPerSecondOfIdentity
       case .address: limits.bytesPerSecondOfAddress
-      case .token: session.payer?.account.budget.bytesPerSecond ?? 0
+      case .token: session.payer?.account.bytes.perSecond ?? 0
       }
     owner?.forwarder(self, throttled: .init(session: session.number, leg: leg), to: rate)
   }
@@ -285,10 +291,15 @@ final class Forwarder {
   ) {
     let queue = session.queue ?? PacketRing(capacity: limits.queueBytesOfSession)
     let before = queue.usedCount
-    guard queuedCount + payload.count <= limits.queueBytes,
+    if !hasSaidShort {
+      hasSaidShort = true
+      owner?.forwarderIsShort(self)
+    }
+    guard queuedCount + payload.count <= limits.queueBytes / shardCount,
       queue.append(payload, leg: leg, ecn: ecn)
     else {
       totals.datagramsCrowdedOut += 1
+      session.wasCut = true
       return
     }
     queuedCount += queue.usedCount - before
@@ -351,8 +362,8 @@ final class Forwarder {
     guard header.generation > session.legs[leg].generation, session.legs[1 - leg].path != path
     else { return }
     guard session.legs[leg].binds.take(now: now),
-      session.legs[leg].account.binds.take(now: now),
-      session.legs[leg].neighbours.binds.take(now: now)
+      session.legs[leg].account.account.binds.take(1, now: now),
+      session.legs[leg].neighbours.account.binds.take(1, now: now)
     else {
       totals.bindingsThrottled += 1
       return
@@ -385,7 +396,7 @@ final class Forwarder {
     message.encoded(key: session.legs[leg].key).withUnsafeBytes { bytes in
       let batch = DatagramBatch(
         bytes: bytes, segmentSize: bytes.count, path: path, ecn: .notCapable)
-      _ = endpoint.send(batch)
+      _ = road.send(batch)
     }
   }
 
@@ -408,11 +419,16 @@ final class Forwarder {
   private static let turnInterval = Duration.milliseconds(1)
   /// One full packet of an Ethernet path.
   private static let quantum = 1_500
+  /// What several shards take of an account at once: a dozen packets.
+  private static let portion = 16 * 1024
+  /// Whoever has more than that waiting would send more if it could; others had bad luck in a turn.
+  private static let hungryMin = 2 * quantum
 }
 
 extension Forwarder: TickMember {
   func endOfTick(now: Instant) {
     isQueued = false
     flush()
+    counters?.publish(totals)
   }
 }

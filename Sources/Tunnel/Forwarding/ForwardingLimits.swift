@@ -1,3 +1,5 @@
+internal import QuicTransport
+
 /// What a relay forwards for whom; each bound has its reason here. On by default.
 public struct ForwardingLimits: Equatable, Sendable {
   /// Sessions at once: under a kilobyte each, until the total rate binds.
@@ -30,6 +32,15 @@ public struct ForwardingLimits: Equatable, Sendable {
 
   /// The defaults.
   public init() {}
+
+  /// What one of `shardCount` forwarders may send before the rate is dealt out by what they need. Bursts
+  /// are dealt out as well, but for two of the largest datagrams.
+  func totalBudget(shardCount: Int, now: Instant) -> ByteBudget {
+    ByteBudget(
+      bytesPerSecond: CapDealer.evenShare(of: bytesPerSecond, shardCount: shardCount),
+      burst: shardCount == 1 ? burst : max(burst / shardCount, 2 * DatagramRun.payloadMax),
+      now: now)
+  }
 
   /// What an account may do.
   struct Rates {

@@ -10,7 +10,7 @@ extension RelayCore {
     else { return }
     let nodes = [introduction.dialler, introduction.sharer]
     do throws(RelayRefusal) {
-      let session = try forwarder.open(
+      let session = try desk.open(
         between: dialler, and: sharer, payer: payer(of: introduction.sharer))
       introductions[number]?.session = session.number
       forwarded[session.number] = number
@@ -31,28 +31,28 @@ extension RelayCore {
   func closeLegs(_ introduction: Introduction) {
     guard let session = introduction.session else { return }
     forwarded[session] = nil
-    forwarder.close(session)
+    desk.close(session)
   }
 
   /// Who is registered pays for its visitors too.
-  private func payer(of sharer: RelayPeer) -> Forwarder.Payer? {
+  private func payer(of sharer: RelayPeer) -> ForwardingDesk.Payer? {
     guard case .token(let token)? = sharer.admission?.holder,
       let rate = sharer.admission?.scope.bytesPerSecond
     else { return nil }
-    return Forwarder.Payer(token: token, bytesPerSecond: rate)
+    return ForwardingDesk.Payer(token: token, bytesPerSecond: rate)
   }
 
-  private func party(_ peer: RelayPeer) -> Forwarder.Party? {
+  private func party(_ peer: RelayPeer) -> ForwardingDesk.Party? {
     guard let identity = peer.identity, peer.capabilities & RelayMessage.forwards != 0 else {
       return nil
     }
-    return Forwarder.Party(identity: identity, path: peer.path, address: sourceKey(peer))
+    return ForwardingDesk.Party(identity: identity, path: peer.path, address: sourceKey(peer))
   }
 }
 
-extension RelayCore: ForwarderOwner {
-  func forwarder(
-    _ forwarder: Forwarder, throttled leg: ForwardedSession.LegID, to rate: Int
+extension RelayCore: ForwardingOwner {
+  func desk(
+    _ desk: ForwardingDesk, throttled leg: ForwardedSession.LegID, to rate: Int
   ) {
     guard let number = forwarded[leg.session], let introduction = introductions[number] else {
       return
@@ -62,7 +62,7 @@ extension RelayCore: ForwarderOwner {
       .forwarding(.throttled(introduction: number, bytesPerSecond: UInt64(rate))))
   }
 
-  func forwarder(_ forwarder: Forwarder, expired session: UInt32) {
+  func desk(_ desk: ForwardingDesk, expired session: UInt32) {
     guard let number = forwarded.removeValue(forKey: session) else { return }
     introductions[number]?.session = nil
     for node in [introductions[number]?.dialler, introductions[number]?.sharer] {

@@ -8,7 +8,8 @@ struct RelayHeader: Equatable {
   var kind: Kind
   /// Counts the datagrams of one sender in one direction, so that the other end can tell losses.
   var sequence: UInt16
-  /// Random, so that it cannot be guessed; names both legs.
+  /// Random, so that it cannot be guessed; names both legs. Its first byte leads to the core of the
+  /// relay that has the session; to nodes it means nothing.
   var session: UInt32
   /// Of the node's leg, in both directions: begins at random and grows with every binding.
   var generation: UInt32
@@ -29,6 +30,11 @@ struct RelayHeader: Equatable {
 
   static let byteCount = 12
   static let firstByte: UInt8 = 0x2b
+  /// Where the byte is that `DatagramSteering` goes by: the first of the session.
+  static let shardOffset = 4
+
+  /// The core that has a session, of `count`.
+  static func shard(of session: UInt32, count: Int) -> Int { Int(session >> 24) % count }
 
   /// Nil for whatever is too short, or of a kind that we do not know.
   init?(_ bytes: UnsafeRawBufferPointer) {

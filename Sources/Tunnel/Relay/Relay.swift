@@ -13,6 +13,10 @@ public actor Relay {
   public nonisolated let localAddress: SocketAddress
   /// The UDP ports that answer STUN.
   public nonisolated let stunPorts: [UInt16]
+  /// The loops that forward datagrams: as many as were asked for, or one.
+  public nonisolated let cores: Int
+  /// Why there is only one although more were asked for.
+  public nonisolated let coresRefusal: RuntimeError?
   /// The ports that shares have in common, by what they speak.
   public nonisolated let doors: [PublicKind: SocketAddress]
 
@@ -42,17 +46,26 @@ public actor Relay {
     public var limits: RelayLimits
     /// Where it listens for nodes; nil for nowhere.
     public var listening: PublicSettings?
+    /// The loops that forward datagrams, each but the first on a thread of its own; up to
+    /// `Relay.coresMax`.
+    public var cores: Int
 
     /// All of it; nothing has a default that changes behaviour.
     public init(
-      identity: Identity, listenAddress: SocketAddress, access: RelayAccess, limits: RelayLimits
+      identity: Identity, listenAddress: SocketAddress, access: RelayAccess, limits: RelayLimits,
+      cores: Int
     ) {
+      precondition((1...Relay.coresMax).contains(cores))
       self.identity = identity
       self.listenAddress = listenAddress
       self.access = access
       self.limits = limits
+      self.cores = cores
     }
   }
+
+  /// One byte of a session's number names its loop; beyond this many they would get unequal parts.
+  public static let coresMax = 64
 
   /// The port of a relay where none is named: STUN's own (RFC 8489 §9), since it answers STUN.
   public static let defaultPort: UInt16 = 3_478
@@ -153,19 +166,24 @@ public actor Relay {
     }
   }
 
-  /// Ends every connection; nodes are told, and paths that stand between them are not touched.
-  public func close() {
+  /// Ends every connection, and returns when all threads have let go of the port; nodes are told, and
+  /// paths that stand between them are not touched.
+  public func close() async {
     replaceAdmin(with: nil)
     listener.close()
-    core.close()
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      core.close { continuation.resume() }
+    }
     stun.close()
     leases?.close()
   }
 
   private init(
     loop: EpollLoop, identity: PublicKey, localAddress: SocketAddress, listener: TCPListener,
-    stun: STUNService, core: RelayCore, leases: LeaseFile?
+    stun: STUNService, core: RelayCore, leases: LeaseFile?, cores: RelayCores
   ) {
+    self.cores = cores.team?.count ?? 1
+    coresRefusal = cores.refusal
     self.leases = leases
     doors = core.publicListeners?.doorAddresses ?? [:]
     self.loop = loop
@@ -237,10 +255,12 @@ public actor Relay {
       nonisolated(unsafe) let stun = STUNService(
         endpoint: endpoint, port: socket.localAddress.port, second: second)
       registry.onOther = { [weak stun] datagram, now in stun?.receive(datagram, now: now) }
+      let cores = RelayCores.open(
+        configuration.cores, beside: socket, loop: loop, limits: configuration.limits.forwarding)
       nonisolated(unsafe) let core = RelayCore(
         endpoint: endpoint, registry: registry, carriers: carriers, loop: loop,
         limits: configuration.limits, gate: gate, stunPorts: stun.ports,
-        time: WallClock.now(), onEvent: onEvent)
+        time: WallClock.now(), team: cores.team, onEvent: onEvent)
       nonisolated(unsafe) var leases: LeaseFile?
       if let listening = configuration.listening {
         do throws(TunnelError) {
@@ -257,7 +277,7 @@ public actor Relay {
       return Relay(
         loop: loop, identity: configuration.identity.publicKey,
         localAddress: socket.localAddress, listener: listener, stun: stun, core: core,
-        leases: leases)
+        leases: leases, cores: cores)
     }
 
     private static func gate(_ access: RelayAccess) throws(TunnelError) -> RelayGate {

@@ -119,7 +119,7 @@ extension RelayCore {
   func apply(_ limits: RelayLimits) {
     self.limits = limits
     endpoint.connectionsMax = limits.nodesMax + endpoint.settings.handshakesMax
-    forwarder.apply(limits.forwarding)
+    desk.apply(limits.forwarding)
     publicListeners?.limits = limits.listening
   }
 
@@ -174,7 +174,7 @@ extension RelayCore {
 
   /// Whether anything of others goes through the relay.
   private var isCrossed: Bool {
-    forwarder.totals.sessionsOpen > 0 || publicListeners.map { $0.visitorsOpen > 0 } ?? false
+    desk.sessionsOpen > 0 || publicListeners.map { $0.visitorsOpen > 0 } ?? false
   }
 
   /// Tells whoever waits.
@@ -198,7 +198,7 @@ extension RelayCore {
     report.nodesOpen = greeted.count
     report.nodesRegistered = registered.values.reduce(0) { $0 + $1.count }
     report.introductionsOpen = introductions.count
-    report.forwarding = forwarder.totals
+    report.forwarding = desk.totals
     report.listening = publicListeners?.report
     return report
   }

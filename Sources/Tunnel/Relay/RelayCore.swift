@@ -19,7 +19,7 @@ final class RelayCore {
   /// Who may register.
   let gate: RelayGate
   /// Moves datagrams between nodes that were introduced.
-  let forwarder: Forwarder
+  let desk: ForwardingDesk
   /// The introduction of each session that is forwarded.
   var forwarded: [UInt32: UInt64] = [:]
   /// Nil where the relay has no public places. Set before the first node comes.
@@ -61,10 +61,11 @@ final class RelayCore {
   /// - Parameters:
   ///   - stunPorts: UDP ports that answer STUN.
   ///   - time: seconds since 1970, now.
+  ///   - team: the loops that forward datagrams beside this one; nil where there are none.
   init(
     endpoint: EndpointCore, registry: PathRegistry, carriers: CarrierListener,
     loop: any EventLoop, limits: RelayLimits, gate: RelayGate, stunPorts: [UInt16],
-    time: UInt64, onEvent: @escaping (RelayEvent) -> Void
+    time: UInt64, team: ForwardingTeam?, onEvent: @escaping (RelayEvent) -> Void
   ) {
     self.endpoint = endpoint
     self.registry = registry
@@ -75,9 +76,10 @@ final class RelayCore {
     self.stunPorts = stunPorts
     clock = (time, loop.now)
     self.onEvent = onEvent
-    forwarder = Forwarder(endpoint: endpoint, loop: loop, limits: limits.forwarding)
-    forwarder.owner = self
-    registry.onRelayed = { [weak forwarder] in forwarder?.receive($0, now: $1) }
+    desk = ForwardingDesk(
+      endpoint: endpoint, loop: loop, limits: limits.forwarding, team: team)
+    desk.owner = self
+    registry.onRelayed = { [weak desk] in desk?.receive($0, now: $1) }
     endpoint.onIncoming = { [weak self] in self?.admit($0) }
     gate.onProblem = { onEvent(.accessFileUnusable($0)) }
   }
@@ -89,14 +91,16 @@ final class RelayCore {
   }
 
   /// Tells every node that the relay stops.
-  func close() {
+  ///
+  /// - Parameter ended: called when the other loops have released their sockets.
+  func close(ended: (() -> Void)? = nil) {
     for timer in [watchTimer, drainTimer] {
       if let timer { loop.cancel(timer) }
     }
     publicListeners?.close()
     endpoint.close(code: RelayCode.shuttingDown, reason: "the relay stopped")
     carriers.close()
-    forwarder.close()
+    desk.close(ended: ended)
     endDrain()
   }
 

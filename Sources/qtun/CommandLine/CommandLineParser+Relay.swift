@@ -63,8 +63,8 @@ extension CommandLineParser {
         listen: value(of: Grammar.relayListen), name: value(of: Grammar.relayName),
         identityFile: file, allowed: values(of: Grammar.relayAllow),
         isOpen: count(Grammar.relayOpen) > 0, limits: limits, admin: value(of: Grammar.relayAdmin),
-        drain: value(of: Grammar.relayDrain) ?? RelaySettings.drainDefault, config: config,
-        listening: listening))
+        drain: value(of: Grammar.relayDrain) ?? RelaySettings.drainDefault,
+        cores: value(of: Grammar.relayCores).map { Int($0) }, config: config, listening: listening))
   }
 
   mutating func bindService(_ command: CommandSpec) -> Invocation.Action? {

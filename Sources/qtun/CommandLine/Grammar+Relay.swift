@@ -43,6 +43,12 @@ extension Grammar {
     help:
       "TCP address for operators, on 127.0.0.1 unless another is named: /metrics for Prometheus, "
       + "/healthz, and /readyz, which is 503 while the relay is about to stop")
+  /// Loops that forward.
+  static let relayCores = Option(
+    "cores", "N", .count(in: 1...UInt64(Relay.coresMax)),
+    default: "as many as this process may use, \(RelaySettings.coresDefaultMax) at most",
+    help: "forward datagrams on so many processors, each with a thread and its part of the "
+      + "sessions; everything else stays on the first")
   /// How long to wait for sessions.
   static let relayDrain = Option(
     "drain", "DURATION", .duration(in: .zero...(.seconds(3_600))),
@@ -99,9 +105,9 @@ extension Grammar {
     arguments: [],
     options: [
       relayListen.spec, relayName.spec, relayIdentity.spec, relayConfig.spec, relayAllow.spec,
-      relayOpen.spec, relayLimit.spec, relayAdmin.spec, relayDrain.spec, publicPorts.spec,
-      publicHTTP.spec, publicTLS.spec, certificate.spec, certificateKey.spec, publicNames.spec,
-      relayState.spec,
+      relayOpen.spec, relayLimit.spec, relayAdmin.spec, relayDrain.spec, relayCores.spec,
+      publicPorts.spec, publicHTTP.spec, publicTLS.spec, certificate.spec, certificateKey.spec,
+      publicNames.spec, relayState.spec,
     ],
     examples: [
       ("qtun relay --name relay.example.org", "serve at UDP and TCP port \(Relay.defaultPort)"),

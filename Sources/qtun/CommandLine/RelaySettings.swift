@@ -18,6 +18,8 @@ struct RelaySettings: Equatable, Sendable {
   let admin: HostPort?
   /// How long nodes that talk through the relay may go on when it is told to stop.
   let drain: Duration
+  /// Processors to forward on; nil for what the machine has.
+  let cores: Int?
   /// A file with more options, and the command line that stands above it.
   let config: Config?
   /// Where it listens for others.
@@ -35,6 +37,9 @@ struct RelaySettings: Equatable, Sendable {
   /// How long a relay waits where nothing is said: nodes with another relay are there in a second,
   /// for others each moment that it lasts is one without a gap.
   static let drainDefault = Duration.seconds(3)
+  /// What a relay takes of a large machine where nothing is said: 8 times 2 Gbit/s, far above the
+  /// total rate that it starts with.
+  static let coresDefaultMax = 8
 }
 
 /// Where a token for relays comes from; it has not been looked into.

@@ -18,7 +18,8 @@ struct RelayCommand: Sendable {
     let listen = try settings.listen?.localAddress() ?? .any.with(port: Relay.defaultPort)
     var configuration = Relay.Configuration(
       identity: identity, listenAddress: listen, access: try settings.access(),
-      limits: settings.limits)
+      limits: settings.limits,
+      cores: settings.cores ?? min(Processors.available, RelaySettings.coresDefaultMax))
     configuration.listening = try settings.publicSettings(identity: identity.publicKey)
     self.configuration = configuration
   }
@@ -110,6 +111,13 @@ struct RelayCommand: Sendable {
     run.log.info(
       "relaying", .address(relay.localAddress.description),
       .identity(relay.identity.description), .cause(settings.audience))
+    if let refusal = relay.coresRefusal {
+      run.log.warning(
+        "forwarding on one core", .cause("the kernel refuses more: \(refusal)"),
+        .fix("nothing is lost but speed; --cores 1 says so without this line"))
+    } else if relay.cores > 1 {
+      run.log.info("forwarding on several cores", .count(Int64(relay.cores)))
+    }
     for (kind, address) in relay.doors.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
       run.log.info("serving names", .cause(kind.rawValue), .address(address.description))
     }
@@ -125,6 +133,7 @@ struct RelayCommand: Sendable {
       result.member("rendezvous", name.description)
       result.member("identity", relay.identity.description)
       result.member("address", relay.localAddress.description)
+      result.member("cores", Int64(relay.cores))
       result.member("http", relay.doors[.http]?.description)
       result.member("tls", relay.doors[.tls]?.description)
       result.member(

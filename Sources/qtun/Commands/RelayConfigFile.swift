@@ -140,9 +140,9 @@ extension RelaySettings {
   ///
   /// - Throws: for what cannot change while the relay runs.
   func changes(to next: RelaySettings) throws(Failure) -> [String] {
-    guard listen == next.listen, identityFile == next.identityFile else {
+    guard listen == next.listen, identityFile == next.identityFile, cores == next.cores else {
       throw Failure(
-        .configuration, "listen and identity cannot change while the relay runs",
+        .configuration, "listen, identity and cores cannot change while the relay runs",
         fix: "restart it, or take the old values back")
     }
     var fixed = (now: listening, next: next.listening)

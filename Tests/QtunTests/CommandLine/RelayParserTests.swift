@@ -26,7 +26,7 @@ struct RelayParserTests {
     guard
       case .relay(let settings) = try parse([
         "relay", "--limit", "nodes=7", "--limit=rate-per-session=8mbit", "--open", "--drain", "0s",
-        "--admin", "9478",
+        "--admin", "9478", "--cores", "3",
       ])
     else {
       Issue.record("not a relay")
@@ -35,6 +35,10 @@ struct RelayParserTests {
     #expect(settings.limits[.nodes] == 7 && settings.limits[.ratePerSession] == 1_000_000)
     #expect(settings.limits[.guests] == RelayLimits()[.guests] && settings.isOpen)
     #expect(settings.admin?.description == "127.0.0.1:9478" && settings.drain == .zero)
+    #expect(settings.cores == 3)
+    for word in ["0", "65", "all", "1.5"] {
+      #expect(causes("relay", "--cores", word).contains("is not a number from 1 to 64"), "\(word)")
+    }
     for limit in RelayLimit.allCases {
       #expect(HelpTopic.limits.text.contains("\n  \(limit.rawValue) "), "\(limit)")
       #expect(limit.range.contains(RelayLimits()[limit]))

@@ -34,6 +34,9 @@ struct RelayMetricsTests {
     totals.throttles = [.finds: 6]
     totals.forwarding.count(1_200, over: .webSocket)
     totals.forwarding.throttled[ForwardingRate.token.rawValue] = 7
+    totals.forwarding.shards = [.init(), .init()]
+    totals.forwarding.shards[1].sessionsOpen = 9
+    totals.forwarding.shards[1].datagramsHandedOver = 10
     totals.isDraining = true
     totals.listening = PublicTotals()
     totals.listening?.visitorsRefused = 8
@@ -46,6 +49,8 @@ struct RelayMetricsTests {
       "qtun_forwarded_packets_total{carrier=\"udp\"} 0",
       "qtun_dropped_packets_total{reason=\"token_rate\"} 7", "qtun_draining 1",
       "qtun_visitors_refused_total 8",
+      "qtun_shard_sessions{shard=\"0\"} 0", "qtun_shard_sessions{shard=\"1\"} 9",
+      "qtun_shard_handovers_total{shard=\"1\"} 10",
       "qtun_event_loop_lag_seconds 0.012000000", "qtun_uptime_seconds 61.000000000",
       "process_open_fds 5",
     ] {

@@ -9,7 +9,7 @@ struct FairnessTests {
   /// Datagrams of one path to a forwarder, and when those for the other leg left it.
   private final class Flood {
     let world: ForwardWorld
-    var sessions: [ForwardedSession] = []
+    var sessions: [SessionOrder] = []
     var left: [UInt32: [Instant]] = [:]
     var bytes: [UInt32: Int] = [:]
     private var stub: StubSocket!
@@ -30,12 +30,12 @@ struct FairnessTests {
       }
       world.endpoint.add(stub)
       for number in 0..<count {
-        func party(_ leg: Int) -> Forwarder.Party {
-          Forwarder.Party(
+        func party(_ leg: Int) -> ForwardingDesk.Party {
+          ForwardingDesk.Party(
             identity: Identity.fixture(UInt8(1 + number * 2 + leg)).publicKey,
             path: Self.path(UInt16(number * 2 + leg)), address: UInt64(number))
         }
-        sessions.append(try world.forwarder.open(between: party(0), and: party(1), payer: nil))
+        sessions.append(try world.desk.open(between: party(0), and: party(1), payer: nil))
       }
     }
 
@@ -45,7 +45,7 @@ struct FairnessTests {
         remote: SocketAddress(ipv4: 0x0a00_0001, port: 1_000 + port))
     }
 
-    func send(_ session: ForwardedSession, count: Int) {
+    func send(_ session: SessionOrder, count: Int) {
       let header = RelayHeader(
         kind: .data, sequence: 0, session: session.number,
         generation: session.legs[0].generation)
@@ -79,7 +79,7 @@ struct FairnessTests {
     }
     let total = flood.bytes.values.reduce(0, +)
     #expect((2_400_000...2_600_000).contains(total))
-    #expect(flood.world.forwarder.totals.datagramsCrowdedOut > 0)
+    #expect(flood.world.desk.totals.datagramsCrowdedOut > 0)
   }
 
   @Test("floods of different packet sizes get equal shares")
@@ -111,7 +111,7 @@ struct FairnessTests {
       for _ in 0..<1_000 { flood.send(session, count: 1_000) }
     }
     #expect(flood.world.forwarder.queuedCount <= 300_000 + 1_100)
-    for session in flood.sessions { flood.world.forwarder.close(session.number) }
+    for session in flood.sessions { flood.world.desk.close(session.number) }
     #expect(flood.world.forwarder.queuedCount == 0)
     flood.world.run(.seconds(1))
   }

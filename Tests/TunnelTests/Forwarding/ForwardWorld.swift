@@ -3,16 +3,17 @@ import Simulation
 
 @testable import Tunnel
 
-/// A forwarder and the two nodes of one session, without connections: datagrams go in and come out.
+/// A relay's forwarding and the two nodes of one session, without connections: datagrams go in and come out.
 final class ForwardWorld {
   let loop = SimLoop()
   let network: SimNetwork
   let endpoint: EndpointCore
-  let forwarder: Forwarder
+  let desk: ForwardingDesk
+  var forwarder: Forwarder { desk.local }
   let relay: SocketAddress
   let one: Node
   let other: Node
-  let session: ForwardedSession
+  let session: SessionOrder
   private(set) var throttled: [(leg: Int, at: Instant)] = []
   private(set) var expired: [UInt32] = []
   private let registry: PathRegistry
@@ -77,26 +78,26 @@ final class ForwardWorld {
     endpoint.add(socket)
     let registry = PathRegistry(endpoint: endpoint)
     self.registry = registry
-    let forwarder = Forwarder(endpoint: endpoint, loop: loop, limits: limits)
-    self.forwarder = forwarder
-    registry.onRelayed = { [weak forwarder] in forwarder?.receive($0, now: $1) }
+    let desk = ForwardingDesk(endpoint: endpoint, loop: loop, limits: limits, team: nil)
+    self.desk = desk
+    registry.onRelayed = { [weak desk] in desk?.receive($0, now: $1) }
     one = try Node(loop: loop, socket: network.bind(.clientHost))
     other = try Node(loop: loop, socket: network.bind(.otherHost))
-    session = try forwarder.open(
+    session = try desk.open(
       between: Self.party(1, one, relay), and: Self.party(2, other, relay), payer: nil)
     one.take(Self.grant(session, 0), relay: relay)
     other.take(Self.grant(session, 1), relay: relay)
-    forwarder.owner = self
+    desk.owner = self
   }
 
-  static func party(_ number: UInt8, _ node: Node, _ relay: SocketAddress) -> Forwarder.Party {
+  static func party(_ number: UInt8, _ node: Node, _ relay: SocketAddress) -> ForwardingDesk.Party {
     let address = node.socket.publicAddress
-    return Forwarder.Party(
+    return ForwardingDesk.Party(
       identity: Identity.fixture(number).publicKey,
       path: NetworkPath(local: relay, remote: address), address: address.low)
   }
 
-  static func grant(_ session: ForwardedSession, _ leg: Int) -> LegGrant {
+  static func grant(_ session: SessionOrder, _ leg: Int) -> LegGrant {
     LegGrant(
       session: session.number, generation: session.legs[leg].generation,
       key: session.legs[leg].key.withBytes { Array($0) })
@@ -105,12 +106,12 @@ final class ForwardWorld {
   func run(_ duration: Duration = .milliseconds(100)) { loop.run(for: duration) }
 }
 
-extension ForwardWorld: ForwarderOwner {
-  func forwarder(
-    _ forwarder: Forwarder, throttled leg: ForwardedSession.LegID, to rate: Int
+extension ForwardWorld: ForwardingOwner {
+  func desk(
+    _ desk: ForwardingDesk, throttled leg: ForwardedSession.LegID, to rate: Int
   ) {
     throttled.append((leg.leg, loop.now))
   }
 
-  func forwarder(_ forwarder: Forwarder, expired session: UInt32) { expired.append(session) }
+  func desk(_ desk: ForwardingDesk, expired session: UInt32) { expired.append(session) }
 }

@@ -23,8 +23,8 @@ struct ForwarderTests {
     #expect(world.other.received.map(\.count) == [Int](repeating: 1_200, count: 20) + [300])
     #expect(world.other.received.flatMap { $0 } == bytes)
     #expect(world.one.received == [[1, 2, 3]])
-    #expect(world.forwarder.totals.datagrams == 22)
-    #expect(world.forwarder.totals.bytes == UInt64(bytes.count + 3))
+    #expect(world.desk.totals.datagrams == 22)
+    #expect(world.desk.totals.bytes == UInt64(bytes.count + 3))
   }
 
   @Test("what fits no leg is dropped without an answer: forged sources, sessions, generations")
@@ -47,7 +47,7 @@ struct ForwarderTests {
     world.run()
     #expect(world.network.sentCount == before + forgeries.count)
     #expect(world.other.received.isEmpty && world.one.received.isEmpty)
-    #expect(world.forwarder.totals.datagramsUnknown == UInt64(forgeries.count))
+    #expect(world.desk.totals.datagramsUnknown == UInt64(forgeries.count))
   }
 
   @Test("random bytes of any length neither pass nor are answered")
@@ -61,7 +61,7 @@ struct ForwarderTests {
     }
     world.run()
     #expect(world.network.sentCount == before + 2_000)
-    #expect(world.forwarder.totals.datagramsUnknown == 2_000)
+    #expect(world.desk.totals.datagramsUnknown == 2_000)
   }
 
   @Test("a node whose address changes has its leg back in one round trip after it notices")
@@ -84,7 +84,7 @@ struct ForwarderTests {
     #expect(first - start < .milliseconds(250 + 20 + 20 + 15))
     #expect(world.one.received.last == [4])
     // The other node heard nothing either, and asked for itself.
-    #expect((1...2).contains(world.forwarder.totals.bindings))
+    #expect((1...2).contains(world.desk.totals.bindings))
   }
 
   @Test("an ANSWER that is lost costs a fifth of a second, however long the silence was")
@@ -180,7 +180,7 @@ struct ForwarderTests {
     world.run()
     #expect(count > 0 && count <= 50 && largest == BindMessage.byteCount)
     #expect(world.session.legs[0].path.remote == world.one.socket.localAddress)
-    #expect(world.forwarder.totals.bindings == 0)
+    #expect(world.desk.totals.bindings == 0)
   }
 
   @Test("a session that sends too much loses the excess and is told once a second")
@@ -197,7 +197,7 @@ struct ForwarderTests {
     let received = world.other.received.reduce(0) { $0 + $1.count }
     #expect((300_000...325_000).contains(received))
     #expect(world.throttled.count == 3 && world.throttled.allSatisfy { $0.leg == 0 })
-    #expect(world.forwarder.totals.datagramsThrottled > 2_000)
+    #expect(world.desk.totals.datagramsThrottled > 2_000)
   }
 
   @Test("legs that nobody uses go after 60 s, silent ones after 300 s, and used ones never")
@@ -206,7 +206,7 @@ struct ForwarderTests {
     unused.one.send([1])
     unused.run(.seconds(75))
     #expect(unused.expired == [unused.session.number])
-    #expect(unused.forwarder.totals.sessionsOpen == 0)
+    #expect(unused.desk.totals.sessionsOpen == 0)
     let used = try ForwardWorld()
     for _ in 0..<20 {
       used.one.send([1])
@@ -225,15 +225,15 @@ struct ForwarderTests {
     limits.sessionsPerIdentityMax = 2
     limits.sessionsPerAddressMax = 3
     let world = try ForwardWorld(limits: limits)
-    func party(_ identity: UInt8, _ port: UInt16, address: UInt64) -> Forwarder.Party {
-      Forwarder.Party(
+    func party(_ identity: UInt8, _ port: UInt16, address: UInt64) -> ForwardingDesk.Party {
+      ForwardingDesk.Party(
         identity: Identity.fixture(identity).publicKey,
         path: NetworkPath(local: world.relay, remote: Self.stranger.with(port: port)),
         address: address)
     }
-    func open(_ one: Forwarder.Party, _ other: Forwarder.Party) -> RelayRefusal? {
+    func open(_ one: ForwardingDesk.Party, _ other: ForwardingDesk.Party) -> RelayRefusal? {
       do throws(RelayRefusal) {
-        _ = try world.forwarder.open(between: one, and: other, payer: nil)
+        _ = try world.desk.open(between: one, and: other, payer: nil)
         return nil
       } catch {
         return error
@@ -247,7 +247,7 @@ struct ForwarderTests {
     #expect(open(party(8, 3, address: 4), party(9, 4, address: 3)) == nil)
     #expect(open(party(8, 5, address: 5), party(9, 6, address: 6)) == .full)
     // What is closed makes room.
-    world.forwarder.close(world.session.number)
+    world.desk.close(world.session.number)
     #expect(open(party(1, 5, address: 5), party(9, 6, address: 6)) == nil)
   }
 
@@ -258,9 +258,9 @@ struct ForwarderTests {
     var sent: [[UInt8]] = []
     let stub = StubSocket(localAddress: label.local) { sent.append(Array($0.bytes)) }
     world.endpoint.add(stub)
-    let party = Forwarder.Party(
+    let party = ForwardingDesk.Party(
       identity: Identity.fixture(3).publicKey, path: label, address: 9)
-    let session = try world.forwarder.open(
+    let session = try world.desk.open(
       between: party, and: ForwardWorld.party(1, world.one, world.relay), payer: nil)
     world.one.take(ForwardWorld.grant(session, 1), relay: world.relay)
     world.one.send([1, 2])
@@ -280,6 +280,7 @@ final class StubSocket: DatagramSocket {
   let localAddress: SocketAddress
   weak var receiver: (any DatagramReceiver)?
   let isBlocked = false
+  private(set) var isClosed = false
   private let onSend: (DatagramBatch) -> Void
 
   init(localAddress: SocketAddress, onSend: @escaping (DatagramBatch) -> Void) {
@@ -294,5 +295,5 @@ final class StubSocket: DatagramSocket {
 
   func sourceAddress(towards remote: SocketAddress) -> SocketAddress { localAddress }
 
-  func close() {}
+  func close() { isClosed = true }
 }

@@ -50,7 +50,7 @@ struct RelayedMeetingTests {
     #expect(bytes.values.allSatisfy { $0 <= 6_144 }, "\(bytes)")
     // The relay stays a spare, which both sides keep alive.
     world.loop.run(for: .seconds(900))
-    #expect(world.relay.core.forwarder.totals.sessionsOpen == 1)
+    #expect(world.relay.core.desk.totals.sessionsOpen == 1)
     #expect(Self.carrier(world) == .udp && world.carries() && world.errors.isEmpty)
   }
 
@@ -78,7 +78,7 @@ struct RelayedMeetingTests {
     }
     try world.start()
     #expect(world.timeToOpen(within: .seconds(25)) == nil)
-    #expect(world.relay.core.forwarder.totals.sessions == 0)
+    #expect(world.relay.core.desk.totals.sessions == 0)
   }
 
   @Test("the relay restarts under a relayed session: it goes on when the relay is back")

@@ -24,7 +24,7 @@ struct RelayedSessionTests {
     _ = world.loop.run(for: .seconds(60)) { world.targets.programs.first?.sawEnd == true }
     #expect(Payload.difference(world.targets.programs.first?.received, payload) == nil)
     world.loop.run(for: .seconds(400))
-    #expect(world.errors.isEmpty && world.relay.core.forwarder.totals.sessionsOpen == 1)
+    #expect(world.errors.isEmpty && world.relay.core.desk.totals.sessionsOpen == 1)
   }
 
   @Test("an idle session is direct soon, with a few kilobytes through the relay each way")
@@ -142,7 +142,7 @@ struct RelayedSessionTests {
     world.linkSocket.rebind(to: world.linkSocket.localAddress.with(port: 60_001))
     _ = world.loop.run(for: .seconds(30)) { world.targets.programs.first?.sawEnd == true }
     #expect(Payload.difference(world.targets.programs.first?.received, payload) == nil)
-    #expect(world.relay.core.forwarder.totals.bindings >= 1)
+    #expect(world.relay.core.desk.totals.bindings >= 1)
     #expect(world.carrier == .relay && world.errors.isEmpty)
   }
 
@@ -171,7 +171,7 @@ struct RelayedSessionTests {
     limits.forwarding.sessionsMax = 1
     let world = try RelayedWorld(limits: limits)
     try world.open()
-    #expect(world.relay.core.forwarder.totals.sessionsOpen == 1)
+    #expect(world.relay.core.desk.totals.sessionsOpen == 1)
     let other = try RelayNode(
       network: world.network, host: .otherHost, identity: .fixture(5))
     try other.connect(to: world.relay, capabilities: RelayMessage.forwards)
@@ -181,7 +181,7 @@ struct RelayedSessionTests {
     #expect(other.heard.contains(refusal) && world.shareGuest.heard.contains(refusal))
     world.linkGuest.say(.done(introduction: 1))
     world.loop.run(for: .seconds(1))
-    #expect(world.relay.core.forwarder.totals.sessionsOpen == 0)
+    #expect(world.relay.core.desk.totals.sessionsOpen == 0)
   }
 
   @Test("a node that does not take relayed datagrams gets no leg, nor does its peer")
@@ -193,7 +193,7 @@ struct RelayedSessionTests {
     other.say(.find(.init(peer: TunnelWorld.shareIdentity.publicKey, token: [1])))
     world.loop.run(for: .seconds(1))
     #expect(world.relay.core.totals.introductions == 1)
-    #expect(world.relay.core.forwarder.totals.sessions == 0)
+    #expect(world.relay.core.desk.totals.sessions == 0)
     for message in other.heard + world.shareGuest.heard {
       if case .forwarding = message { Issue.record("told of legs: \(message)") }
     }

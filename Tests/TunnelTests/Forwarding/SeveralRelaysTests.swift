@@ -43,7 +43,7 @@ struct SeveralRelaysTests {
     try world.restartRelay(first, after: .seconds(5))
     world.loop.run(for: .seconds(60))
     #expect(world.relayInUse == 1 - first && world.carries())
-    #expect(world.relays[first].core.forwarder.totals.sessionsOpen == 1)
+    #expect(world.relays[first].core.desk.totals.sessionsOpen == 1)
     world.relays[1 - first].vanish()
     let time = world.timeToCarry(within: .seconds(5))
     #expect(time.map { $0 <= .milliseconds(1_500) } == true, "\(time as Any)")
@@ -89,7 +89,7 @@ struct SeveralRelaysTests {
     _ = try #require(world.timeToOpen(within: .seconds(5)))
     world.loop.run(for: .seconds(20))
     let used = world.relays.indices.filter {
-      world.relays[$0].core.forwarder.totals.sessionsOpen == 1
+      world.relays[$0].core.desk.totals.sessionsOpen == 1
     }
     try #require(used.count == 2)
     for number in used { world.relays[number].vanish() }

@@ -268,9 +268,9 @@ struct RelayGateTests {
   func rate() throws {
     let world = try ForwardWorld()
     let token = RelayTokenID(digest: [1, 2, 3, 4, 5])
-    world.forwarder.close(world.session.number)
-    let payer = Forwarder.Payer(token: token, bytesPerSecond: 100_000)
-    let session = try world.forwarder.open(
+    world.desk.close(world.session.number)
+    let payer = ForwardingDesk.Payer(token: token, bytesPerSecond: 100_000)
+    let session = try world.desk.open(
       between: ForwardWorld.party(1, world.one, world.relay),
       and: ForwardWorld.party(2, world.other, world.relay), payer: payer)
     world.one.take(ForwardWorld.grant(session, 0), relay: world.relay)
@@ -281,10 +281,10 @@ struct RelayGateTests {
       world.run(.milliseconds(1))
     }
     world.run()
-    let bytes = world.forwarder.totals.bytes
+    let bytes = world.desk.totals.bytes
     let burst = UInt64(ForwardingLimits().burst)
     #expect(bytes > burst && bytes < burst + 120_000)
-    #expect(world.forwarder.totals.throttled(by: .token) > 1_000)
+    #expect(world.desk.totals.throttled(by: .token) > 1_000)
     #expect(Set(world.throttled.map(\.leg)) == [0, 1])
   }
 }

@@ -39,7 +39,7 @@ struct PathPolicyTests {
     #expect(world.carrier == .udp && world.carries())
     world.loop.run(for: .seconds(60))
     #expect(world.carries() && world.carrier == .udp)
-    #expect(tally.relayed == 0 && world.relay.core.forwarder.totals.sessions == 0)
+    #expect(tally.relayed == 0 && world.relay.core.desk.totals.sessions == 0)
   }
 
   @Test("direct, and both routers forget the session: the relay brings both sides together again")

@@ -45,7 +45,7 @@ final class SimRelay {
     core = RelayCore(
       endpoint: endpoint, registry: registry, carriers: carriers, loop: loop, limits: limits,
       gate: try RelayGate(access: access, wallClock: clock), stunPorts: stun.ports,
-      time: clock(), onEvent: { tell($0) })
+      time: clock(), team: nil, onEvent: { tell($0) })
     tell = { [weak self] in self?.events.append($0) }
   }
 
