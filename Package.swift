@@ -43,6 +43,10 @@ let package = Package(
     .executableTarget(
       name: "qtun-flood", dependencies: ["QuicTransport", "Tunnel"], path: "interop/Flood",
       swiftSettings: settings),
+    // A thousand nodes of one relay, and honest newcomers; see interop/run-relay-load.
+    .executableTarget(
+      name: "qtun-crowd", dependencies: ["QuicTransport", "Tunnel"], path: "interop/Crowd",
+      swiftSettings: settings),
     // A bad link between two network namespaces; see interop/README.md.
     .executableTarget(name: "qtun-link", path: "interop/Link", swiftSettings: settings),
     .testTarget(name: "QtunTests", dependencies: ["qtun"], swiftSettings: settings),

@@ -7,6 +7,8 @@ public final class SimSocket: DatagramSocket {
   public private(set) var publicAddress: SocketAddress
   public weak var receiver: (any DatagramReceiver)?
   public private(set) var isBlocked = false
+  /// As if it were a carrier over TCP.
+  public var provesSource = false
 
   private weak var network: SimNetwork?
   private var blocksUntil: Instant?

@@ -2,8 +2,8 @@ internal import CNgtcp2
 
 /// Judges CRYPTO bytes before GnuTLS sees them.
 ///
-/// ngtcp2 1.11 caps only reordered CRYPTO data, and GnuTLS buffers an unfinished ClientHello of up
-/// to 16 MiB (F3). After the handshake, a TLS KeyUpdate makes GnuTLS install keys a second time,
+/// ngtcp2 1.11 caps only reordered CRYPTO data (at 64 KiB), and GnuTLS buffers an unfinished
+/// ClientHello of up to 16 MiB (F3). After the handshake, a TLS KeyUpdate makes GnuTLS install keys a second time,
 /// which ngtcp2 answers by aborting the process (F1); RFC 9001 §6 wants unexpected_message instead.
 /// So offsets are capped at every level, and after the handshake a client takes NewSessionTicket
 /// only and a server nothing at all.
@@ -31,9 +31,7 @@ struct CryptoGuard {
   ) -> Verdict {
     let (end, overflow) = offset.addingReportingOverflow(UInt64(bytes.count))
     let isApplication = level == NGTCP2_ENCRYPTION_LEVEL_1RTT
-    guard !overflow, end <= (isApplication ? Self.applicationMax : Self.handshakeMax) else {
-      return .excessive
-    }
+    guard !overflow, end <= Self.bytesMax(at: level) else { return .excessive }
     guard isApplication else { return .accept }
     if isServer { return .unexpected }
     return judgeMessages(bytes)
@@ -60,6 +58,17 @@ struct CryptoGuard {
     return .accept
   }
 
+  private static func bytesMax(at level: ngtcp2_encryption_level) -> UInt64 {
+    switch level {
+    case NGTCP2_ENCRYPTION_LEVEL_INITIAL: initialMax
+    case NGTCP2_ENCRYPTION_LEVEL_1RTT: applicationMax
+    default: handshakeMax
+    }
+  }
+
+  /// Of a stranger: one ClientHello or ServerHello, which has some 2 KiB with keys of post-quantum
+  /// cryptography. RFC 9000 §7.5 asks for 4 KiB at least.
+  private static let initialMax: UInt64 = 16 * 1024
   /// Ample for mutual certificate chains; ngtcp2 itself adopted this figure later.
   private static let handshakeMax: UInt64 = 64 * 1024
   private static let applicationMax: UInt64 = 256 * 1024

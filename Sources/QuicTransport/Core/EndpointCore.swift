@@ -14,7 +14,7 @@ internal import CNgtcp2
 ///     any other short header             -> stateless reset
 ///
 /// What has no connection costs no memory, and its answers are smaller than what they answer and
-/// limited in rate.
+/// limited in rate (`AnswerBudget`).
 public final class EndpointCore {
   /// The loop that everything here runs on.
   public let loop: any EventLoop
@@ -93,6 +93,9 @@ public final class EndpointCore {
 
   /// Connections that are not closed yet, handshakes included.
   public var connectionCount: Int { connections.count }
+
+  /// Connections that were accepted and whose handshake is not done.
+  public var handshakeCount: Int { handshakes.count }
 
   /// Begins a connection; its delegate hears `connectionReady` or `connection(_:closed:)`, at the
   /// end of this tick at the earliest.
@@ -262,13 +265,21 @@ extension EndpointCore: DatagramReceiver {
     guard connections.count < connectionsMax,
       handshakes.count < settings.handshakesMax, admits(datagram.path)
     else { return }
-    let mustRetry =
-      settings.retry == .always || handshakes.count >= Self.handshakesBeforeRetry
-      || handshakeSources.count(of: datagram.path.remote) >= Self.handshakesOfSourceBeforeRetry
+    let mustRetry = settings.retry == .always || isUnderLoad(from: datagram.path)
     switch stateless.judgeToken(header, datagram, mustRetry: mustRetry, now: now) {
     case .accept(let server): accept(datagram, server, now: now)
     case .answer(let packet): answer(datagram, packet)
     }
+  }
+
+  /// Whether clients must prove their address first. Those whose socket has done so need not: they
+  /// get in while forged packets use up all answers.
+  private func isUnderLoad(from path: NetworkPath) -> Bool {
+    guard
+      handshakes.count >= Self.handshakesBeforeRetry
+        || handshakeSources.count(of: path.remote) >= Self.handshakesOfSourceBeforeRetry
+    else { return false }
+    return socket(for: path.local)?.provesSource != true
   }
 
   private func accept(

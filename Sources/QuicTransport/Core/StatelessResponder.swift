@@ -1,16 +1,18 @@
 internal import CNgtcp2
 
 /// Answers to datagrams that belong to no connection. They keep no memory, are smaller than what
-/// they answer, and are limited in rate for the whole endpoint.
+/// they answer, and are limited in rate, for each source and for the whole endpoint.
 struct StatelessResponder {
   private let secrets: EndpointSecrets
   private let shard: UInt8
-  private var bucket: TokenBucket
+  private var budget: AnswerBudget
+  /// Who had no Retry, and asks again.
+  private var patience = PatientClients()
 
   init(secrets: EndpointSecrets, shard: UInt8, now: Instant) {
     self.secrets = secrets
     self.shard = shard
-    bucket = TokenBucket(rate: Self.answersPerSecond, burst: Self.answersBurst, now: now)
+    budget = AnswerBudget(now: now)
   }
 
   /// What to do with an Initial.
@@ -83,7 +85,8 @@ struct StatelessResponder {
   private mutating func retry(
     to datagram: ReceivedDatagram, _ header: ngtcp2_pkt_hd, now: Instant
   ) -> [UInt8]? {
-    guard mayAnswer(datagram, now: now) else { return nil }
+    let insists = patience.asksAgain(datagram.path.remote, now: now)
+    guard mayAnswer(datagram, isUrgent: insists, now: now) else { return nil }
     let retryID = ConnectionID.random(shard: shard)
     guard
       let token = secrets.makeRetryToken(
@@ -117,12 +120,14 @@ struct StatelessResponder {
     }
   }
 
-  private mutating func mayAnswer(_ datagram: ReceivedDatagram, now: Instant) -> Bool {
-    !Self.reflectorPorts.contains(datagram.path.remote.port) && bucket.take(now: now)
+  private mutating func mayAnswer(
+    _ datagram: ReceivedDatagram, isUrgent: Bool = false, now: Instant
+  ) -> Bool {
+    let remote = datagram.path.remote
+    return !Self.reflectorPorts.contains(remote.port)
+      && budget.take(for: remote, isUrgent: isUrgent, now: now)
   }
 
-  private static let answersPerSecond = 1_000.0
-  private static let answersBurst = 200.0
   private static let resetSizeMin = 41
   /// As large as a short packet would be; more would only be noise.
   private static let resetSizeMax = 43

@@ -22,6 +22,28 @@ public struct TokenBucket: Sendable {
     return true
   }
 
+  /// Takes one token if `reserve` and one more are there.
+  mutating func take(leaving reserve: Double, now: Instant) -> Bool {
+    guard tokens + (now - last).seconds * rate >= reserve + 1 else { return false }
+    return take(now: now)
+  }
+
+  /// Whether there is a token to take.
+  public func has(now: Instant) -> Bool {
+    min(burst, tokens + (now - last).seconds * rate) >= 1
+  }
+
+  /// Takes one token now or of those to come: how long it takes until it is there. Nil, and nothing is
+  /// taken, if that is longer than `patience`.
+  public mutating func reserve(within patience: Duration, now: Instant) -> Duration? {
+    let rest = min(burst, tokens + max(0, (now - last).seconds) * rate) - 1
+    let wait = rest < 0 ? Duration.nanoseconds(Int64(-rest / rate * 1e9)) : .zero
+    guard wait <= patience else { return nil }
+    tokens = rest
+    last = max(last, now)
+    return wait
+  }
+
   /// Whether nothing would change if it were forgotten and made anew.
   public func isFull(now: Instant) -> Bool {
     tokens + (now - last).seconds * rate >= burst

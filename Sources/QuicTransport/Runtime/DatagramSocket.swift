@@ -66,6 +66,9 @@ public protocol DatagramSocket: AnyObject {
   /// True between a `.blocked` and `datagramSocketWritable`.
   var isBlocked: Bool { get }
 
+  /// Whether what arrives comes from where it says: a byte stream that was opened from there.
+  var provesSource: Bool { get }
+
   /// Sends now, or keeps a copy if the socket's buffer is full. Not to be called while blocked.
   func send(_ batch: DatagramBatch) -> SendResult
 
@@ -74,6 +77,11 @@ public protocol DatagramSocket: AnyObject {
 
   /// Stops delivering and releases the socket.
   func close()
+}
+
+extension DatagramSocket {
+  /// As with UDP, where anybody can write any source address.
+  public var provesSource: Bool { false }
 }
 
 /// The consumer of a `DatagramSocket`.

@@ -56,6 +56,7 @@ public struct CertificateFiles: Sendable {
 final class Credentials {
   let handle: gnutls_certificate_credentials_t
   let authentication: Authentication
+  let priorities = Priorities()
 
   /// - Throws: `QuicError.configuration` naming the file that could not be used.
   init(_ authentication: Authentication) throws(QuicError) {

@@ -31,6 +31,9 @@ final class TLSSession {
   /// A ticket that the server sent, until it is taken.
   var newTicket: [UInt8]?
 
+  /// Whose identity it shows.
+  var credentials: Credentials { parameters.credentials }
+
   private let parameters: TLSParameters
   private let isServer: Bool
   private let reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
@@ -158,7 +161,7 @@ final class TLSSession {
 
 extension TLSSession {
   private func configure() throws(QuicError) {
-    if gnutls_priority_set_direct(handle, priority, nil) != 0 {
+    guard parameters.credentials.priorities.apply(priority, to: handle) else {
       throw .configuration("GnuTLS refuses the cipher list '\(priority)'")
     }
     let result =

@@ -48,7 +48,7 @@ public final class TLSSocket: StreamSocket {
     self.socket = socket
     self.credentials = credentials
     self.loop = loop
-    gnutls_priority_set_direct(session, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", nil)
+    _ = credentials.priorities.apply("NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", to: session)
     gnutls_credentials_set(
       session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials.handle))
     // GnuTLS writes secrets to SSLKEYLOGFILE unless another function takes them.

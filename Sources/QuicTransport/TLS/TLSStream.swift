@@ -31,7 +31,6 @@ public final class TLSStream: StreamSocketHandler {
   private var isOver = false
   private var peerClosed = false
   private var wasFull = false
-  private let plaintext: UnsafeMutableRawBufferPointer
 
   /// Which side of the handshake this is.
   public enum Role {
@@ -58,10 +57,7 @@ public final class TLSStream: StreamSocketHandler {
     self.session = session
     self.socket = socket
     self.credentials = credentials
-    plaintext = .allocate(byteCount: Self.recordMax, alignment: 16)
-    gnutls_priority_set_direct(
-      session,
-      "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM", nil)
+    _ = credentials.priorities.apply(Self.priority, to: session)
     gnutls_credentials_set(
       session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials.handle))
     // GnuTLS writes secrets to SSLKEYLOGFILE unless another function takes them.
@@ -85,7 +81,6 @@ public final class TLSStream: StreamSocketHandler {
 
   deinit {
     gnutls_deinit(session)
-    plaintext.deallocate()
   }
 
   /// Begins the handshake.
@@ -194,6 +189,11 @@ public final class TLSStream: StreamSocketHandler {
       isReady = true
       delegate?.tlsStreamReady(self)
     }
+    // Not kept: of thousands of streams, most are idle.
+    withUnsafeTemporaryAllocation(byteCount: Self.recordMax, alignment: 16) { readRecords($0) }
+  }
+
+  private func readRecords(_ plaintext: UnsafeMutableRawBufferPointer) {
     while !isOver {
       let count = gnutls_record_recv(session, plaintext.baseAddress, plaintext.count)
       if count > 0 {
@@ -254,6 +254,8 @@ public final class TLSStream: StreamSocketHandler {
     String(cString: gnutls_strerror(code))
   }
 
+  private static let priority =
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM"
   private static let recordMax = 16_384
   private static let readSize = 64 * 1024
 }

@@ -6,6 +6,7 @@ internal import Glibc
 /// Servers for others take certificates from files.
 public final class TLSStreamCredentials {
   let handle: gnutls_certificate_credentials_t
+  let priorities = Priorities()
 
   /// For clients.
   public init() throws(QuicError) {

@@ -13,6 +13,7 @@ struct RelayMetrics {
     addForwarding(to: &metrics)
     if let listening = totals.listening { add(listening, to: &metrics) }
     addRefusals(to: &metrics)
+    addTokens(to: &metrics)
     addProcess(to: &metrics)
     return metrics.text
   }
@@ -22,6 +23,9 @@ struct RelayMetrics {
       "qtun_nodes", .gauge, "Nodes that are connected.", .init(totals.nodesOpen))
     metrics.add(
       "qtun_nodes_registered", .gauge, "Nodes that can be found.", .init(totals.nodesRegistered))
+    metrics.add(
+      "qtun_handshakes", .gauge, "Connections over UDP or TCP whose handshake is not done.",
+      .init(totals.handshakesOpen))
     metrics.add("qtun_nodes_total", .counter, "Nodes that came.", .init(totals.nodes))
     metrics.add(
       "qtun_introductions", .gauge, "Introductions, asked for or agreed to.",
@@ -113,6 +117,15 @@ struct RelayMetrics {
       } + [([("what", "bindings")], .whole(totals.forwarding.bindingsThrottled))])
   }
 
+  private func addTokens(to metrics: inout MetricsText) {
+    metrics.add(
+      "qtun_tokens_total", .counter, "Tokens that were looked at.",
+      [
+        ([("result", "good")], .whole(totals.tokensGood)),
+        ([("result", "bad")], .whole(totals.tokensBad)),
+      ])
+  }
+
   private func addProcess(to metrics: inout MetricsText) {
     metrics.add(
       "process_resident_memory_bytes", .gauge, "Memory.", .whole(process.residentBytes))
@@ -131,7 +144,7 @@ struct RelayMetrics {
 extension RelayTotals.Refusal {
   /// Each that there is, so that a counter is there before it counts.
   static let allKinds: [Self] =
-    [.nodes, .nodesOfAddress, .idle, .flood, .draining]
+    [.nodes, .nodesOfAddress, .idle, .flood, .draining, .tokens]
     + RelayDenial.allCases.filter { ![.other, .restarting].contains($0) }.map { .denied($0) }
     + [RelayRefusal.full, .identityLimit, .addressLimit, .samePath].map { .forwarding($0) }
 
@@ -143,6 +156,7 @@ extension RelayTotals.Refusal {
     case .idle: "idle"
     case .flood: "flood"
     case .draining: "draining"
+    case .tokens: "tokens"
     case .denied(.tokenNeeded): "token_needed"
     case .denied(.tokenWrong): "token_wrong"
     case .denied(.tokenExpired): "token_expired"

@@ -82,7 +82,7 @@ final class CarrierListener {
   /// By now a session uses the carrier, or it goes; asked again and again, since sessions end.
   private func judge(_ number: UInt64) {
     guard let accepted = carriers[number] else { return }
-    if registry.isKnown(accepted.carrier.path) {
+    if registry.isKnown(accepted.carrier.path, now: loop.now) {
       admit(number)
       loop.schedule(accepted.deadline, at: loop.now + Self.judgeInterval)
     } else {

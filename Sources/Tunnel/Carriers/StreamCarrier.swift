@@ -65,6 +65,7 @@ final class StreamCarrier: DatagramSocket {
   var path: NetworkPath { PathLabel.carrier(number, kind: kind) }
 
   var localAddress: SocketAddress { path.local }
+  var provesSource: Bool { true }
 
   func sourceAddress(towards remote: SocketAddress) -> SocketAddress { path.local }
 

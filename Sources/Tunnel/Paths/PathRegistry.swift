@@ -6,6 +6,8 @@ final class PathRegistry {
   /// Numbers for the carriers of this endpoint, whoever opens them.
   let carrierNumbers = CarrierNumbers()
   private var relays: [NetworkPath: SocketAddress] = [:]
+  /// All paths, as they were a moment ago.
+  private var known: (paths: Set<NetworkPath>, at: Instant)?
   /// Takes what a relay forwards, or is to forward. Valid during the call.
   var onRelayed: ((ReceivedDatagram, Instant) -> Void)?
   /// Takes what is neither QUIC nor a path message: STUN, probes. Valid during the call.
@@ -50,8 +52,15 @@ final class PathRegistry {
     managers.values.contains { $0.paths.contains { $0.path.local.port == port } }
   }
 
-  /// Whether a session uses this path, or may come to use it.
-  func isKnown(_ path: NetworkPath) -> Bool {
-    managers.values.contains { $0.paths.contains { $0.path == path } }
+  /// Whether a session uses this path, or may come to use it, or has done so within the last second:
+  /// thousands of carriers ask, and all paths are gone through for all of them together.
+  func isKnown(_ path: NetworkPath, now: Instant) -> Bool {
+    if known.map({ now - $0.at >= Self.knownFor }) ?? true {
+      known = (Set(managers.values.lazy.flatMap(\.paths).map(\.path)), now)
+    }
+    if let known, known.paths.contains(path) { return true }
+    return managers.values.contains { $0.paths.contains { $0.path == path } }
   }
+
+  private static let knownFor = Duration.seconds(1)
 }

@@ -19,6 +19,8 @@ struct PathState {
   var unansweredDataSince: Instant?
   /// When a QUIC packet passed last, either way.
   private(set) var lastData: Instant?
+  /// QUIC packets that passed with no longer pauses between them than a busy path has.
+  private var packetsInRow = 0
   /// The probes that are on their way.
   var probes = ProbeLog()
   var nextProbe: Instant
@@ -58,8 +60,13 @@ struct PathState {
     recent.add(sample)
   }
 
-  /// Data moves here, or has just ceased to.
+  /// Data moves here, or has just ceased to. A keep-alive and its answer are no data: a relay has
+  /// thousands of nodes that say nothing else.
   func isBusy(now: Instant) -> Bool {
+    packetsInRow > Self.keepAlivePackets && isRecent(now: now)
+  }
+
+  private func isRecent(now: Instant) -> Bool {
     lastData.map { now - $0 < PathManager.busyFor } ?? false
   }
 
@@ -75,7 +82,7 @@ struct PathState {
     unansweredSince = nil
     guard isData else { return }
     unansweredDataSince = nil
-    lastData = now
+    noteData(packets: 1, now: now)
   }
 
   mutating func noteSent(_ count: Int, now: Instant, isData: Bool) {
@@ -83,8 +90,18 @@ struct PathState {
     if unansweredSince == nil { unansweredSince = now }
     guard isData else { return }
     if unansweredDataSince == nil { unansweredDataSince = now }
+    noteData(packets: count > Self.keepAliveSizeMax ? Self.keepAlivePackets + 1 : 1, now: now)
+  }
+
+  private mutating func noteData(packets: Int, now: Instant) {
+    packetsInRow = min((isRecent(now: now) ? packetsInRow : 0) + packets, Self.keepAlivePackets + 1)
     lastData = now
   }
+
+  /// PING and its acknowledgement.
+  private static let keepAlivePackets = 2
+  /// A packet of either has some 40 bytes.
+  private static let keepAliveSizeMax = 64
 }
 
 /// The round trip of a path, as RFC 6298 §2 smooths it.

@@ -10,12 +10,32 @@ extension RelayCore {
     peer.hasShownToken = true
     // Who is let in anyway is not sent away for an old token.
     if let admission = peer.admission { return tell(peer, admission) }
+    judge(secret, of: peer, identity, hasWaited: false)
+  }
+
+  private func judge(
+    _ secret: [UInt8], of peer: RelayPeer, _ identity: PublicKey, hasWaited: Bool
+  ) {
     let source = remote(of: peer)
-    switch gate.judge(secret: secret, from: source, now: loop.now) {
+    let verdict = gate.judge(secret: secret, from: source, hasWaited: hasWaited, now: loop.now)
+    totals.count(verdict)
+    switch verdict {
     case .admitted(let admission):
       admit(peer, admission)
       tell(peer, admission)
       if case .token(let token) = admission.holder { onEvent(.nodeAdmitted(identity, token)) }
+    case .later(let delay):
+      let timer = LoopTimer { [weak self, weak peer] _ in
+        guard let self, let peer, let turn = peer.turn else { return }
+        endTurn(of: peer)
+        judge(secret, of: peer, identity, hasWaited: true)
+        for message in turn.held { relayPeer(peer, said: message) }
+      }
+      peer.turn = RelayPeer.Turn(timer: timer)
+      loop.schedule(timer, at: loop.now + delay)
+    case .full:
+      peer.close(code: reject(.tokens).code, reason: RelayPeer.fullReason)
+      forget(peer)
     case .refused(let denial, .zero): dismiss(peer, denial)
     case .refused(let denial, let delay):
       let timer = LoopTimer { [weak self, weak peer] _ in
@@ -25,6 +45,23 @@ extension RelayCore {
       peer.dismissal = timer
       loop.schedule(timer, at: loop.now + delay)
     }
+  }
+
+  /// Keeps what a node says before its token was looked at.
+  func hold(_ message: RelayMessage, of peer: RelayPeer) {
+    guard (peer.turn?.held.count ?? 0) < Self.heldMax else {
+      relayPeerFloods(peer)
+      return peer.close(code: RelayCode.tooMuch, reason: "too many messages")
+    }
+    peer.turn?.held.append(message)
+  }
+
+  /// Its token waits no more.
+  func endTurn(of peer: RelayPeer) {
+    guard let turn = peer.turn else { return }
+    loop.cancel(turn.timer)
+    peer.turn = nil
+    gate.waitEnded()
   }
 
   private func tell(_ peer: RelayPeer, _ admission: RelayGate.Admission) {
@@ -135,6 +172,8 @@ extension RelayCore {
     sendAwayTheUnwelcome()
   }
 
+  /// What a node says at once, behind its token: an offer, who it is, whom it looks for.
+  private static let heldMax = 32
   private static let watchInterval = Duration.seconds(1)
   /// A node says at once what it wants.
   private static let unprovenMax = Duration.seconds(10)
@@ -196,6 +235,7 @@ extension RelayCore {
   var report: RelayTotals {
     var report = totals
     report.nodesOpen = greeted.count
+    report.handshakesOpen = endpoint.handshakeCount
     report.nodesRegistered = registered.values.reduce(0) { $0 + $1.count }
     report.introductionsOpen = introductions.count
     report.forwarding = desk.totals

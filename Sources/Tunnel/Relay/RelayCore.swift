@@ -160,7 +160,7 @@ extension RelayCore: RelayPeerOwner {
     return nil
   }
 
-  private func reject(_ refusal: RelayTotals.Refusal) -> RelayPeer.Rejection {
+  func reject(_ refusal: RelayTotals.Refusal) -> RelayPeer.Rejection {
     totals.refusals[refusal, default: 0] += 1
     return refusal == .draining
       ? RelayPeer.Rejection(
@@ -177,6 +177,7 @@ extension RelayCore: RelayPeerOwner {
   func relayPeer(_ peer: RelayPeer, said message: RelayMessage) {
     // What a replaced connection still says is of no effect.
     guard greeted.contains(ObjectIdentifier(peer)), peer.dismissal == nil else { return }
+    guard peer.turn == nil else { return hold(message, of: peer) }
     switch message {
     case .offer(let offer): take(offer, of: peer)
     case .register: register(peer)
@@ -220,6 +221,7 @@ extension RelayCore: RelayPeerOwner {
       peer.dismissal = nil
       gate.waitEnded()
     }
+    endTurn(of: peer)
     publicListeners?.forget(peer)
     if let key = peer.sourceKey, var source = sources[key] {
       source.nodes -= 1

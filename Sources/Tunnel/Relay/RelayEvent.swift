@@ -32,6 +32,12 @@ public struct RelayTotals: Sendable {
   public internal(set) var nodesOpen = 0
   /// Nodes that can be found now.
   public internal(set) var nodesRegistered = 0
+  /// Connections whose handshake is not done.
+  public internal(set) var handshakesOpen = 0
+  /// Tokens that were looked at and are good.
+  public internal(set) var tokensGood: UInt64 = 0
+  /// Tokens that were looked at and are not.
+  public internal(set) var tokensBad: UInt64 = 0
   /// Nodes in all; one that comes back counts again.
   public internal(set) var nodes = 0
   /// Pairs that were introduced with the consent of the registered side.
@@ -59,6 +65,8 @@ public struct RelayTotals: Sendable {
     /// More messages than any honest node sends.
     case flood
     case draining
+    /// Too many wrong tokens came from its address for its own to be looked at.
+    case tokens
     case denied(RelayDenial)
     /// No legs for two nodes.
     case forwarding(RelayRefusal)
@@ -68,6 +76,17 @@ public struct RelayTotals: Sendable {
   public enum Throttle: String, Sendable, CaseIterable {
     case finds
     case introductions
+    case tokens
+  }
+
+  /// A token was judged, or not yet.
+  mutating func count(_ verdict: RelayGate.Verdict) {
+    switch verdict {
+    case .admitted: tokensGood += 1
+    case .refused: tokensBad += 1
+    case .later: throttles[.tokens, default: 0] += 1
+    case .full: break
+    }
   }
 
   /// All zero.

@@ -12,6 +12,7 @@ final class RelayGate {
   private var tokensProblem: AccessFileError?
   private var allowList: AllowList?
   private var throttle = Throttle()
+  private var guesses = GuessBudget()
   private var waiting = 0
   /// Told once of each file that became unusable.
   var onProblem: ((AccessProblem) -> Void)?
@@ -36,6 +37,10 @@ final class RelayGate {
     case admitted(Admission)
     /// To be answered after the delay; call `waitEnded` then if it is not zero.
     case refused(RelayDenial, delay: Duration)
+    /// Too many wrong ones came from there. To be judged after the delay; call `waitEnded` then.
+    case later(Duration)
+    /// It cannot wait either.
+    case full
   }
 
   /// - Parameter wallClock: seconds since 1970.
@@ -83,10 +88,23 @@ final class RelayGate {
   }
 
   /// Judges the secret of a token.
-  func judge(secret: [UInt8], from source: SocketAddress, now: Instant) -> Verdict {
+  ///
+  /// - Parameter hasWaited: it was to be judged later, and this is its turn.
+  func judge(
+    secret: [UInt8], from source: SocketAddress, hasWaited: Bool, now: Instant
+  ) -> Verdict {
+    if !hasWaited {
+      guard let wait = guesses.turn(of: source, now: now) else { return .full }
+      if wait > .zero {
+        guard waiting < Gate.waitingMax else { return .full }
+        waiting += 1
+        return .later(wait)
+      }
+    }
     do throws(RelayDenial) {
       return .admitted(try admit(secret))
     } catch {
+      if !hasWaited { guesses.noteFailure(from: source, now: now) }
       guard error.isThrottled else { return .refused(error, delay: .zero) }
       var delay = throttle.delay(afterFailureFrom: source, now: now)
       // Those who wait hold places of nodes; most of these must stay free for others.
@@ -96,7 +114,7 @@ final class RelayGate {
     }
   }
 
-  /// A refusal that had to wait was answered, or its node has gone.
+  /// What had to wait has its answer or its turn, or the node has gone.
   func waitEnded() { waiting -= 1 }
 
   /// Whether a refusal of this source is news: each source is one line in an interval.

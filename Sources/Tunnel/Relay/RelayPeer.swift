@@ -35,6 +35,8 @@ final class RelayPeer {
   var admission: RelayGate.Admission?
   /// It has shown a token, good or bad.
   var hasShownToken = false
+  /// While its token waits for its turn: what it says meanwhile, bounded by the owner.
+  var turn: Turn?
   /// Armed while it waits to be sent away; nothing that it says is heard then.
   var dismissal: LoopTimer?
   /// Under which the owner counts it; nil while it is not let in.
@@ -57,6 +59,12 @@ final class RelayPeer {
   struct Rejection {
     let code: UInt64
     let reason: String
+  }
+
+  /// A token that is to be looked at later.
+  struct Turn {
+    let timer: LoopTimer
+    var held: [RelayMessage] = []
   }
 
   enum State {

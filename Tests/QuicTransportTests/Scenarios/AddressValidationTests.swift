@@ -114,6 +114,47 @@ struct AddressValidationTests {
     world.wait(.seconds(30)) { world.server.connectionCount <= 1 }
   }
 
+  @Test("a newcomer gets in within a second while 10,000 forged Initials come each second")
+  func forgedInitials() throws {
+    let world = try World { $0.server.retry = .always }
+    let head: [UInt8] = [0xc1, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0x9e]
+    let initial = head + [UInt8](repeating: 7, count: 1_200 - head.count)
+    var forged: UInt32 = 0
+    func send(_ milliseconds: Int) {
+      for _ in 0..<milliseconds {
+        for _ in 0..<10 {
+          forged += 1
+          let address = SocketAddress(ipv4: 0x1000_0000 + forged, port: 4_000)
+          world.network.inject(initial, from: address, to: world.serverSocket.localAddress)
+        }
+        world.loop.run(for: .milliseconds(1))
+      }
+    }
+    send(200)
+    // At moments that have nothing to do with the slices of time that the server thinks in.
+    for pause in [0, 70, 90] {
+      send(pause)
+      let newcomer = try world.dial()
+      let began = world.loop.now
+      while !newcomer.isReady, world.loop.now - began < .seconds(2) { send(10) }
+      #expect(world.loop.now - began <= .milliseconds(500))
+    }
+  }
+
+  @Test("whoever comes by a carrier over TCP has proved his address already")
+  func provenSource() throws {
+    for isProven in [false, true] {
+      let world = try World()
+      world.serverSocket.provesSource = isProven
+      var endpoints: [EndpointCore] = []
+      let clients = try strangers(20, from: 1, in: world, keeping: &endpoints)
+      world.loop.run(for: .milliseconds(50))
+      #expect(world.server.connectionCount == (isProven ? 20 : 16))
+      #expect(world.server.handshakeCount == (isProven ? 20 : 16))
+      #expect(clients.count == 20)
+    }
+  }
+
   /// Clients behind one address that the server's answers never reach.
   private func strangers(
     _ count: Int, from host: Int, in world: World, keeping endpoints: inout [EndpointCore]

@@ -24,6 +24,25 @@ struct PathStateTests {
     }
   }
 
+  @Test("a keep-alive and its answer make no path busy; data does")
+  func keepAlive() {
+    var state = makeState()
+    var now = start
+    for _ in 0..<20 {
+      state.noteHeard(now: now, isData: true)
+      state.noteSent(40, now: now, isData: true)
+      #expect(!state.isBusy(now: now))
+      now = now + .seconds(15)
+    }
+    // A keystroke, its echo and the acknowledgement.
+    state.noteHeard(now: now, isData: true)
+    state.noteSent(60, now: now, isData: true)
+    state.noteHeard(now: now + .milliseconds(50), isData: true)
+    #expect(state.isBusy(now: now + .seconds(2)) && !state.isBusy(now: now + .seconds(3)))
+    state.noteSent(1_200, now: now + .seconds(10), isData: true)
+    #expect(state.isBusy(now: now + .seconds(11)))
+  }
+
   @Test("silence counts from the first packet that was not answered")
   func silence() {
     var state = makeState()

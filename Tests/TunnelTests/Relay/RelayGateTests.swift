@@ -120,6 +120,46 @@ struct RelayGateTests {
     #expect(relay.core.report.nodesRegistered == 1)
   }
 
+  @Test("beyond twenty wrong tokens of one address, tokens wait for their turn, and then hold")
+  func turns() throws {
+    let relay = try relay()
+    let began = loop.now
+    let guessers = try (0..<35).map {
+      try node(
+        UInt8($0 % 8), at: relay, showing: RelayToken(relay: SimRelay.identity.publicKey))
+    }
+    let good = try node(9, at: relay, showing: try makeToken())
+    good.say(RelayNode.offer(9), .register)
+    settle(.milliseconds(100))
+    let earned = 5 * (loop.now - began).seconds
+    #expect(Double(relay.core.report.tokensBad) <= 20 + earned)
+    // The good one is behind those that wait.
+    #expect((relay.core.report.throttles[.tokens] ?? 0) >= 5)
+    #expect(relay.core.report.tokensGood == 0 && good.peer.error == nil)
+    settle(.seconds(4))
+    #expect(relay.core.report.tokensBad == guessers.count)
+    #expect(relay.core.report.tokensGood == 1 && relay.core.report.nodesRegistered == 1)
+  }
+
+  @Test("whoever cannot even wait is told that the relay is full, and gives back what he held")
+  func noTurn() throws {
+    let relay = try relay()
+    let nodes = try (0..<60).map {
+      try node(
+        UInt8($0 % 8), at: relay, showing: RelayToken(relay: SimRelay.identity.publicKey))
+    }
+    settle(.milliseconds(300))
+    let full = nodes.count { $0.peer.error?.applicationCode == RelayCode.full }
+    #expect(full >= 5 && full == Int(relay.core.report.refusals[.tokens] ?? 0))
+    for node in nodes { node.peer.endpoint.close(code: 0, reason: "") }
+    settle(.seconds(10))
+    #expect(relay.core.report.nodesOpen == 0)
+    let later = try node(9, at: relay, showing: try makeToken())
+    later.say(.register)
+    settle()
+    #expect(relay.core.report.nodesRegistered == 1)
+  }
+
   @Test("what a node says while its refusal waits is of no effect, and a second guess ends it")
   func waiting() throws {
     let relay = try relay()
