@@ -328,6 +328,7 @@ extension MeetingCore: RendezvousClientOwner {
     case .forwarding(let message): take(message, from: client)
     case .access(let message): report(message, from: client)
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .listening, .unknown:
+      // None of them gets past the client.
       break
     }
   }
