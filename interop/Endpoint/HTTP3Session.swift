@@ -136,6 +136,8 @@ final class HTTP3Session {
   /// The peer no longer reads `stream`.
   func stopped(_ stream: StreamCore) {
     guard let handle = live else { return }
+    // RFC 9114 §6.2.1: the control stream, and QPACK's two, stay open.
+    if stream.id.isUnidirectional { return fail(NGHTTP3_ERR_H3_CLOSED_CRITICAL_STREAM) }
     nghttp3_conn_shutdown_stream_write(handle, stream.id.number)
   }
 

@@ -16,6 +16,8 @@ enum TestCase: String {
   case ecn
   case ipv6
   case versionnegotiation
+  /// Ours: a connection for each file, and none of them ends the run. See interop/rules.
+  case hostile
 
   /// - Throws: `InteropError.unsupported` for every other name.
   init(named name: String) throws(InteropError) {
@@ -56,6 +58,7 @@ enum TestCase: String {
       // Small enough that MAX_DATA and MAX_STREAM_DATA have to follow the consumer.
       settings.transport.streamWindowInitial = 256 * 1024
       settings.transport.connectionWindowInitial = 512 * 1024
+    case .hostile: settings.transport.handshakeTimeout = .seconds(5)
     case .versionnegotiation:
       if !settings.acceptsConnections {
         settings.transport.initialVersion = QuicVersion(number: Self.unknownVersion)
@@ -67,7 +70,7 @@ enum TestCase: String {
   /// How the client spreads its requests over connections.
   func visits(_ requests: [RequestURL]) -> [[RequestURL]] {
     switch self {
-    case .multiconnect: requests.map { [$0] }
+    case .multiconnect, .hostile: requests.map { [$0] }
     case .resumption: [Array(requests.prefix(1)), Array(requests.dropFirst())]
     default: [requests]
     }

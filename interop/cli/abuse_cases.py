@@ -29,6 +29,8 @@ class Beside:
     def __init__(self, port: int) -> None:
         self.worst = 0.0
         self.answers = 0
+        # In seconds, of every answer.
+        self.times: list[float] = []
         self.error: Exception | None = None
         self._is_over = threading.Event()
         self._client = dial(port)
@@ -42,7 +44,8 @@ class Beside:
                 started = time.monotonic()
                 self._client.sendall(b"%016d" % self.answers)
                 require(receive_exactly(self._client, 16) == b"%016d" % self.answers, "wrong bytes")
-                self.worst = max(self.worst, time.monotonic() - started)
+                self.times.append(time.monotonic() - started)
+                self.worst = max(self.worst, self.times[-1])
                 self.answers += 1
                 time.sleep(0.01)
         except Exception as error:
@@ -79,13 +82,25 @@ def victim(stage: Stage) -> tuple[Share, int]:
     return share, int(first_line(process).rsplit(":", 1)[1])
 
 
+def percentile(times: list[float], share: float = 0.99) -> float:
+    """In milliseconds; 0 for no times."""
+    ordered = sorted(times)
+    return round(1000 * ordered[int(share * (len(ordered) - 1))], 1) if ordered else 0
+
+
 def flood(
-    stage: Stage, share: Share, port: int, attack: str, count: int, seconds: int
+    stage: Stage, share: Share, port: int, attack: str, count: int, seconds: int,
+    program: tuple = (), quiet_seconds: float = 0,
 ) -> dict:
-    """Runs one attack beside an honest program; what was seen of both."""
+    """Runs one attack beside an honest program; what was seen of both.
+
+    `program` attacks instead of `qtun-flood`; the honest program is alone for `quiet_seconds` first.
+    """
     beside, watched = Beside(port), Watched(share.process)
+    time.sleep(quiet_seconds)
+    before = len(beside.times)
     flooder = stage.workspace.start(
-        "flood", [stage.tools.flood, share.ticket, attack, count, seconds])
+        "flood", [*(program or [stage.tools.flood]), share.ticket, attack, count, seconds])
     deadline = time.monotonic() + seconds + 30
     while flooder.is_running and time.monotonic() < deadline:
         watched.look()
@@ -98,7 +113,9 @@ def flood(
     beside.finish()
     facts |= {
         "grown_bytes": watched.grown, "descriptors": watched.descriptors,
-        "beside_answers": beside.answers, "beside_worst_ms": round(beside.worst * 1000)}
+        "beside_answers": beside.answers, "beside_worst_ms": round(beside.worst * 1000),
+        "beside_p99_ms": percentile(beside.times[before:]),
+        "quiet_p99_ms": percentile(beside.times[:before])}
     return facts
 
 

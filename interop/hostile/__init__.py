@@ -1,7 +1,8 @@
-"""Hostile peers: the defects of ngtcp2 1.11 and GnuTLS that the transport guards against.
+"""Hostile peers: those that break one rule at a time, and the defects of the libraries below us.
 
-The names are those of the guards in Sources/QuicTransport/Core: without its guard, each case ends
-with an aborted process or with memory that grows. That was tried, by taking the guards out.
+The cases of `tables` have the rules as data, in `interop/rules`. The names that begin with F are those
+of the guards in Sources/QuicTransport: without its guard, each such case ends with an aborted process
+or with memory that grows. That was tried, by taking the guards out.
 """
 
 import functools
@@ -12,6 +13,7 @@ from harness import aioquic, endpoint
 from harness.suite import Case, require
 from harness.tools import Tools
 from harness.workspace import Workspace
+from hostile import tables
 
 # RFC 9001 §4.8 with RFC 8446 §6.2: unexpected_message
 UNEXPECTED_MESSAGE = 0x10A
@@ -35,7 +37,7 @@ def cases(tools: Tools) -> list[Case]:
         case("F3 endless hello", "client", _endless_hello_to_client),
         case("F11 noise", "server", _noise_to_server),
         case("F11 noise", "client", _noise_to_client),
-    ]
+    ] + tables.cases(tools)
 
 
 # Our server

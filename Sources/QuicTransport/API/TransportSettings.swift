@@ -32,6 +32,8 @@ public struct TransportSettings: Sendable {
   public var stalledBytesMax = 32 * 1024 * 1024
   /// Unsent bytes that a stream takes from its writer before it reports to be full.
   public var unsentBytesMax = 256 * 1024
+  /// Unsent bytes of all streams together: a peer that grants no credit makes no more wait than this.
+  public var unsentBytesTotalMax = 16 * 1024 * 1024
   /// The largest DATAGRAM frame that the peer may send; 0 turns them off (RFC 9221 §3).
   public var datagramSizeMax = 65_535
   /// Bytes of datagrams that wait, to be sent and to be delivered; beyond it the oldest are dropped.

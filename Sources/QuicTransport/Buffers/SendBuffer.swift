@@ -51,12 +51,14 @@ struct SendBuffer: ~Copyable {
 
   /// Lets `fill` write into a large chunk and keeps what it wrote: the bytes of a bulk read are not
   /// copied, those of a small one move to a chunk of their size.
+  ///
+  /// - Parameter limit: how many bytes `fill` may write.
   mutating func append<Result>(
-    reading fill: (UnsafeMutableRawBufferPointer) -> (count: Int, result: Result)
+    limit: Int = .max, reading fill: (UnsafeMutableRawBufferPointer) -> (count: Int, result: Result)
   ) -> Result {
     var chunk = pool.take(atLeast: ChunkPool.largeSize)
     let (count, result) = fill(
-      UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity))
+      UnsafeMutableRawBufferPointer(start: chunk.base, count: min(limit, chunk.capacity)))
     precondition(count <= chunk.capacity)
     if count >= ChunkPool.largeSize / 4 {
       chunk.end = count

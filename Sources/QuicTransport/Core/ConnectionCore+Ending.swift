@@ -1,11 +1,15 @@
 internal import CNgtcp2
 
 extension ConnectionCore {
+  /// The largest error code, which travels as a varint (RFC 9000 §16); ngtcp2 aborts on a larger one.
+  static let codeMax: UInt64 = (1 << 62) - 1
+
   /// Closes with an application code; the peer is told at once, with the first `reasonMax` bytes
   /// of the reason: one packet has to hold it. A server that closes before it has read anything, as
   /// from `EndpointCore.onIncoming`, cannot tell.
   public func close(code: UInt64, reason: String) {
     guard state.isLive else { return }
+    let code = min(code, Self.codeMax)
     let ending = QuicError.application(code: code, isRemote: false, reason: reason)
     guard !isServer || hasRead else { return abandon(ending) }
     // What was decided before is said before: resets of streams, above all.

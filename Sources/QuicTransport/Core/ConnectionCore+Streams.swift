@@ -68,6 +68,7 @@ extension ConnectionCore {
   /// Sends RESET_STREAM or STOP_SENDING.
   func shutdown(_ stream: StreamCore, reading: Bool, code: UInt64) {
     guard state.isLive else { return }
+    let code = min(code, Self.codeMax)
     // A stream that ngtcp2 closed already needs neither; that is its only other result.
     _ =
       reading
@@ -136,6 +137,7 @@ extension ConnectionCore {
     counters.packetsLost += UInt64(ngtcp2_conn_get_stream_loss_count(handle, stream.id.number))
     streams[stream.id] = nil
     stream.sendClosed = true
+    unsentBytes -= stream.sendBuffer.unsentCount
     stream.sendBuffer.removeAll()
     stream.markClosed(nil)
     list(stream)

@@ -193,6 +193,7 @@ extension ConnectionCore {
     }
     if consumed >= 0 {
       stream.sendBuffer.markSent(consumed)
+      unsentBytes -= consumed
       if isLast, stream.sendBuffer.unsentCount == 0 { stream.finSent = true }
       scheduler.sent(consumed, hasMore: stream.hasUnsent)
       datagramTurns.sentStream(consumed)

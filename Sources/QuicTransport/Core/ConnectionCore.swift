@@ -35,6 +35,8 @@ public final class ConnectionCore {
   /// Streams with something to deliver.
   var listed: [StreamCore] = []
   var scheduler = StreamScheduler()
+  /// Bytes of all streams that were written and not sent yet.
+  var unsentBytes = 0
   /// DATAGRAM frames that wait for a packet, and those that wait for `deliver`.
   var datagrams: DatagramQueue
   var datagramsArrived: DatagramQueue

@@ -208,7 +208,9 @@ extension EndpointCore: DatagramReceiver {
       // Version Negotiation is of no version, so its IDs were not checked: 255 bytes are possible.
       guard header.dcidlen <= ConnectionID.countMax else { return }
       let id = ConnectionID(UnsafeRawBufferPointer(start: header.dcid, count: header.dcidlen))
-      if let connection = routes[id] {
+      // One that is over takes nothing: else a spoilt first packet, which ends what it began, would
+      // take the honest one behind it along when both arrive in one tick.
+      if let connection = routes[id], !connection.state.isClosed {
         connection.receive(datagram, now: now)
       } else {
         receiveUnrouted(datagram, header, id, now: now)
@@ -439,6 +441,7 @@ extension EndpointCore: ConnectionHost {
   }
 
   func route(_ id: ConnectionID, to connection: ConnectionCore) {
+    routes[id]?.routes.remove(id)
     routes[id] = connection
     connection.routes.insert(id)
   }

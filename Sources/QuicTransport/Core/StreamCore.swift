@@ -51,6 +51,7 @@ public final class StreamCore {
   var sendBuffer: SendBuffer
   private var window: ReceiveWindow
   private let unsentBytesMax: Int
+  private let unsentBytesTotalMax: Int
 
   /// What `deliver` has to tell.
   var events: Events = []
@@ -85,6 +86,7 @@ public final class StreamCore {
     window = ReceiveWindow(
       size: settings.streamWindowInitial, max: settings.streamWindowMax, now: now)
     unsentBytesMax = settings.unsentBytesMax
+    unsentBytesTotalMax = settings.unsentBytesTotalMax
     let isLocal = id.isServerInitiated == connection.isServer
     sendClosed = id.isUnidirectional && !isLocal
     receiveClosed = id.isUnidirectional && isLocal
@@ -146,10 +148,20 @@ public final class StreamCore {
   /// Bytes that the stream takes right now. At zero, `streamWritable` will tell.
   public var sendCapacity: Int {
     guard !sendClosed, !isFinishing else { return 0 }
-    let capacity = unsentBytesMax - sendBuffer.unsentCount
+    let capacity = unsentShare - sendBuffer.unsentCount
     if capacity <= 0 { writerWaits = true }
     return max(0, capacity)
   }
+
+  /// How much of what waits may be this stream's: as much as is left for all of them, so that many
+  /// stopped readers share a bounded memory and leave something for the next one (the dynamic
+  /// threshold of Choudhury and Hahne). Never nothing, for a stream with nothing hears of no room.
+  private var unsentShare: Int {
+    let left = unsentBytesTotalMax - (connection?.unsentBytes ?? 0)
+    return min(unsentBytesMax, max(left, Self.unsentShareMin))
+  }
+
+  private static let unsentShareMin = 1_024
 
   /// Bytes that were written and not acknowledged yet.
   public var unacknowledgedCount: Int { sendBuffer.heldCount }
@@ -160,6 +172,7 @@ public final class StreamCore {
     try checkWritable()
     hasWritten = true
     sendBuffer.append(bytes)
+    connection?.unsentBytes += bytes.count
     connection?.queueForSending(self)
   }
 
@@ -168,6 +181,7 @@ public final class StreamCore {
     try checkWritable()
     hasWritten = true
     bytes.withUnsafeBytes { sendBuffer.append($0) }
+    connection?.unsentBytes += bytes.count
     connection?.queueForSending(self)
   }
 
@@ -176,7 +190,12 @@ public final class StreamCore {
     reading fill: (UnsafeMutableRawBufferPointer) -> (count: Int, result: Result)
   ) throws(StreamError) -> Result {
     try checkWritable()
-    let result = sendBuffer.append(reading: fill)
+    let before = sendBuffer.unsentCount
+    // A whole chunk, until others need the room.
+    let share = unsentShare
+    let limit = share < unsentBytesMax ? max(share - before, Self.unsentShareMin) : Int.max
+    let result = sendBuffer.append(limit: limit, reading: fill)
+    connection?.unsentBytes += sendBuffer.unsentCount - before
     if sendBuffer.unsentCount > 0 {
       hasWritten = true
       connection?.queueForSending(self)
@@ -252,7 +271,7 @@ extension StreamCore {
 
   /// After bytes left: whether a waiting writer should hear that there is room again.
   func noteSent() {
-    if writerWaits, sendBuffer.unsentCount <= unsentBytesMax / 2 {
+    if writerWaits, sendBuffer.unsentCount <= unsentShare / 2 {
       writerWaits = false
       events.insert(.writable)
       connection?.list(self)

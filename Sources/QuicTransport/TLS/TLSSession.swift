@@ -105,9 +105,14 @@ final class TLSSession {
 
   /// GnuTLS's question, in the middle of the handshake.
   static func verifyPeer(of session: gnutls_session_t) -> Bool {
-    guard let pointer = gnutls_session_get_ptr(session) else { return false }
+    owner(of: session)?.tls?.judgePeer() ?? false
+  }
+
+  /// Finds the connection of a GnuTLS session in one of its callbacks.
+  private static func owner(of session: gnutls_session_t) -> ConnectionCore? {
+    guard let pointer = gnutls_session_get_ptr(session) else { return nil }
     let reference = pointer.assumingMemoryBound(to: ngtcp2_crypto_conn_ref.self)
-    return ConnectionCore.from(reference.pointee.user_data).tls?.judgePeer() ?? false
+    return ConnectionCore.from(reference.pointee.user_data)
   }
 
   private func judgePeer() -> Bool {
@@ -177,6 +182,7 @@ extension TLSSession {
     if !parameters.allowsKeyLog {
       gnutls_session_set_keylog_function(handle) { _, _, _ in 0 }
     }
+    watchMessages()
     isServer ? configureServer() : configureClient()
   }
 
@@ -206,14 +212,45 @@ extension TLSSession {
       // A ticket that GnuTLS cannot use means a full handshake, nothing worse.
       _ = gnutls_session_set_data(handle, resumption, resumption.count)
     }
+  }
+
+  /// Has `received` hear of every message that GnuTLS has taken; there is room for one hook only.
+  private func watchMessages() {
     gnutls_handshake_set_hook_function(
-      handle, UInt32(GNUTLS_HANDSHAKE_NEW_SESSION_TICKET.rawValue), Int32(GNUTLS_HOOK_POST)
-    ) { session, _, _, _, _ in
-      guard let session, let pointer = gnutls_session_get_ptr(session) else { return 0 }
-      let reference = pointer.assumingMemoryBound(to: ngtcp2_crypto_conn_ref.self)
-      ConnectionCore.from(reference.pointee.user_data).tls?.keepTicket()
-      return 0
+      handle, Self.everyMessage, Int32(GNUTLS_HOOK_POST)
+    ) { session, type, _, isIncoming, _ in
+      guard isIncoming != 0, let session else { return 0 }
+      return TLSSession.received(type, on: session)
     }
+  }
+
+  /// GNUTLS_HANDSHAKE_ANY, whose definition Swift cannot read.
+  private static let everyMessage = UInt32.max
+
+  /// 0, or the error that GnuTLS shall end the handshake with.
+  private static func received(_ type: UInt32, on session: gnutls_session_t) -> Int32 {
+    guard let connection = owner(of: session) else { return GNUTLS_E_INTERNAL_ERROR }
+    switch gnutls_handshake_description_t(rawValue: type) {
+    // A server's extensions are behind its ServerHello; with its Finished they have been read.
+    case GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HANDSHAKE_FINISHED:
+      return judgeExtensions(of: connection)
+    case GNUTLS_HANDSHAKE_NEW_SESSION_TICKET: connection.tls?.keepTicket()
+    default: break
+    }
+    return 0
+  }
+
+  /// What neither library insists on (F12).
+  ///
+  /// A server of ngtcp2 1.11 that was shown no transport parameters asserts as soon as it answers,
+  /// and GnuTLS goes on without an application protocol, mandatory or not.
+  private static func judgeExtensions(of connection: ConnectionCore) -> Int32 {
+    // RFC 9001 §8.2: the alert is missing_extension.
+    guard ngtcp2_conn_get_remote_transport_params(connection.handle) != nil else {
+      return GNUTLS_E_MISSING_EXTENSION
+    }
+    // RFC 9001 §8.1: the alert is no_application_protocol.
+    return connection.applicationProtocol == nil ? GNUTLS_E_NO_APPLICATION_PROTOCOL : 0
   }
 
   private func keepTicket() {

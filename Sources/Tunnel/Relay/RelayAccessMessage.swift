@@ -10,6 +10,11 @@ enum RelayAccessMessage: Equatable {
   /// 39, to the node: the relay stops, and is likely to come back.
   case restarting(Restart)
 
+  /// Whether it is the relay that says this.
+  var isOfRelay: Bool {
+    if case .token = self { false } else { true }
+  }
+
   struct Rights: Equatable {
     /// Whether the node may register.
     var relays: Bool

@@ -42,6 +42,20 @@ enum RelayMessage: WireMessage {
   /// A message of a later version.
   case unknown(type: UInt64)
 
+  /// Whether a relay says this to nodes that it has greeted; what only nodes say breaks the rules.
+  var isOfRelay: Bool {
+    switch self {
+    case .knock, .plan, .gone, .absent, .throttled, .forwarding, .unknown: true
+    case .access(let message): message.isOfRelay
+    case .listening(let message):
+      switch message {
+      case .listening, .ended: true
+      case .listen, .unlisten: false
+      }
+    case .hello, .welcome, .offer, .register, .find, .admit, .again, .done: false
+    }
+  }
+
   struct Hello: Equatable {
     var version: UInt64
     /// Optional abilities, one bit each: `forwards`.

@@ -341,6 +341,7 @@ extension MeetingCore: RendezvousClientOwner {
       if case .restarting = message { noteRestart(of: client) }
       report(message, from: client)
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done, .listening, .unknown:
+      // None of them gets past the client.
       break
     }
   }

@@ -278,7 +278,7 @@ final class RendezvousClient {
     case .access(.restarting(let restart)) where isOpen:
       plan.note(restart)
       owner?.rendezvous(self, said: .access(.restarting(restart)))
-    case let message? where isOpen: owner?.rendezvous(self, said: message)
+    case let message? where isOpen && message.isOfRelay: owner?.rendezvous(self, said: message)
     default:
       connection?.close(code: RelayCode.protocolViolation, reason: "unexpected message")
     }

@@ -176,8 +176,10 @@ enum ControlMessage: WireMessage {
       guard let name = reader.prefixed(max: nameMax), let port = reader.uint16() else {
         return nil
       }
-      services.append(
-        Service(name: String(decoding: name, as: UTF8.self), port: port, kind: .stream))
+      let text = String(decoding: name, as: UTF8.self)
+      // A flow names its service, so two of one name cannot be told apart.
+      if services.contains(where: { $0.name == text }) { return nil }
+      services.append(Service(name: text, port: port, kind: .stream))
     }
     for index in services.indices {
       guard let number = reader.byte() else { return nil }

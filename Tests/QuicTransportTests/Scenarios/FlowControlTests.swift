@@ -81,6 +81,37 @@ struct FlowControlTests {
     #expect(server.opened[0].received == 200_000)
   }
 
+  @Test("streams without credit share what may wait to be sent, and leave room for another")
+  func stoppedReaders() throws {
+    let total = 1 << 20
+    let world = try World {
+      $0.client.transport.streamWindowInitial = 100
+      $0.server.transport.unsentBytesTotalMax = total
+    }
+    let (client, server) = try world.connect()
+    let pattern = Pattern(seed: 1)
+    server.onOpened = { $0.send(200_000, of: pattern, finishing: true) }
+    for _ in 0..<200 {
+      let near = try client.open()
+      near.reads = false
+      near.expect(pattern)
+      near.send(1, of: pattern, finishing: true)
+    }
+    world.loop.run(for: .seconds(5))
+    let sender = try #require(server.connection)
+    let held = server.opened.reduce(0) { $0 + $1.stream.unacknowledgedCount }
+    #expect(server.opened.count == 200 && server.opened.allSatisfy { $0.sent > 0 })
+    // Each may take the least share, whatever is left.
+    #expect(held > total / 2 && held <= total + 200 * 1_024)
+    #expect(sender.unsentBytes <= held)
+    // Nothing is lost, and nothing stays counted: once they read, everything arrives.
+    for probe in client.own { probe.reads = true }
+    world.wait { client.own.allSatisfy(\.sawEnd) }
+    #expect(client.own.allSatisfy { $0.received == 200_000 && $0.wrongAt == nil })
+    world.loop.run(for: .seconds(1))
+    #expect(sender.unsentBytes == 0)
+  }
+
   @Test("windows grow with a fast reader, up to the maximum")
   func tuning() throws {
     let world = try World {

@@ -21,6 +21,24 @@ struct HandshakeTests {
     #expect(server.readyAt == SimLoop.start + .milliseconds(15))
   }
 
+  @Test("a spoilt copy ahead of the first packet, in the same tick, costs nothing")
+  func spoiltFirst() throws {
+    let world = try World { $0.link = LinkSettings(latency: .milliseconds(5)) }
+    var hasSpoilt = false
+    world.network.onSend = { [weak network = world.network] datagram in
+      guard !hasSpoilt else { return }
+      hasSpoilt = true
+      var copy = datagram.bytes
+      copy[copy.count - 1] ^= 1
+      network?.inject(copy, from: datagram.from, to: datagram.to)
+    }
+    let (client, _) = try world.connect()
+    #expect(client.readyAt == SimLoop.start + .milliseconds(10))
+    world.loop.run(for: .seconds(1))
+    #expect(world.server.connectionCount == 1)
+    #expect(world.accepted.count == 2 && world.accepted[0].isClosed)
+  }
+
   @Test("both sides prove their identities and agree on protocol, version, cipher and exporter")
   func agreement() throws {
     let world = try World()

@@ -12,7 +12,7 @@ final class ConnectionProbe: ConnectionDelegate {
   /// Streams that the peer opened, in order.
   private(set) var opened: [StreamProbe] = []
   /// Streams that this side opened; streams hold their delegates weakly.
-  private var own: [StreamProbe] = []
+  private(set) var own: [StreamProbe] = []
   private(set) var allowances = 0
   /// Called for each stream that the peer opens, before its first bytes.
   var onOpened: ((StreamProbe) -> Void)?

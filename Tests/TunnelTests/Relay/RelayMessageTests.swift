@@ -76,6 +76,19 @@ struct RelayMessageTests {
     return report
   }()
 
+  @Test("each message is the relay's or the node's to say", arguments: samples)
+  func sides(message: RelayMessage) {
+    let isOfNode: Bool
+    switch message {
+    case .hello, .offer, .register, .find, .admit, .again, .done: isOfNode = true
+    case .access(.token), .listening(.listen), .listening(.unlisten): isOfNode = true
+    // The greeting has its own time.
+    case .welcome: isOfNode = true
+    default: isOfNode = false
+    }
+    #expect(message.isOfRelay == !isOfNode)
+  }
+
   @Test("every message is read as it was written", arguments: samples)
   func roundTrip(message: RelayMessage) {
     var decoder = MessageDecoder<RelayMessage>()

@@ -58,6 +58,14 @@ struct ControlMessageTests {
     }
   }
 
+  @Test("a WELCOME that names a service twice is malformed")
+  func serviceTwice() throws {
+    let service = ControlMessage.Service(name: "web", port: 80, kind: .stream)
+    let welcome = ControlMessage.Welcome(version: 1, capabilities: 0, services: [service, service])
+    let (type, body) = try split(.welcome(welcome))
+    #expect(ControlMessage(type: type, body: body) == nil)
+  }
+
   @Test("limits on proofs, services, names and reasons hold")
   func limits() {
     var long = WireWriter()
