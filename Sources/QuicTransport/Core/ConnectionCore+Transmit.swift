@@ -43,6 +43,7 @@ extension ConnectionCore {
       }
       budget -= count
       let ecn = mark(info)
+      if keepsEarly(count, at: batch.end, ecn: ecn) { continue }
       if !batch.accepts(count, ecn: ecn, path: sendingPath.pointee.path) {
         isBlocked = !flush(&batch)
         batch.begin(ecn: ecn, path: sendingPath.pointee.path)
@@ -55,11 +56,28 @@ extension ConnectionCore {
       stranded = takeCounting(&batch).map(StrandedPacket.init)
     } else if !flush(&batch) {
       isBlocked = true
+    } else if let early = whereabouts.takeEarly(), case .blocked = early.send(through: self) {
+      // The socket keeps what it did not take.
+      isBlocked = true
     }
     sawOtherPath = false
     ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
     releaseEarlyPackets(now: now)
     return !isBlocked
+  }
+
+  /// Whether the packet just written has to wait until the peer was asked on its new path.
+  private func keepsEarly(
+    _ count: Int, at bytes: UnsafeMutablePointer<UInt8>, ecn: ECN
+  ) -> Bool {
+    guard isServer, whereabouts.mustAsk else { return false }
+    let path = PathStorage.load(sendingPath.pointee.path)
+    guard whereabouts.isUnasked(on: path) else { return false }
+    // SAFETY: the packet was written there; it is copied before anything else is.
+    let packet = UnsafeRawBufferPointer(start: bytes, count: count)
+    whereabouts.keep(
+      StrandedPacket(DatagramBatch(bytes: packet, segmentSize: count, path: path, ecn: ecn)))
+    return true
   }
 
   /// The mark that ngtcp2 wants on a packet.
