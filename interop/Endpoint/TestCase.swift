@@ -15,6 +15,7 @@ enum TestCase: String {
   case keyupdate
   case ecn
   case ipv6
+  case connectionmigration
   case versionnegotiation
 
   /// - Throws: `InteropError.unsupported` for every other name.
@@ -22,8 +23,6 @@ enum TestCase: String {
     switch name {
     case "zerortt":
       throw .unsupported("zerortt: 0-RTT data can be replayed, so qtun neither sends nor takes it")
-    case "connectionmigration":
-      throw .unsupported("connectionmigration: this server offers no preferred address")
     default:
       guard let known = TestCase(rawValue: name) else {
         throw .unsupported("test case '\(name)' is not known")
@@ -42,6 +41,8 @@ enum TestCase: String {
     settings.transport.idleTimeout = .seconds(60)
     // The amplificationlimit case drops a client's probes until their back-off is above ten seconds.
     settings.transport.handshakeTimeout = .seconds(60)
+    // In connectionmigration the client is only told to transfer.
+    settings.transport.followsPreferredAddress = true
     switch self {
     case .chacha20: settings.ciphers = "+CHACHA20-POLY1305"
     case .retry: settings.retry = .always
@@ -60,7 +61,7 @@ enum TestCase: String {
       if !settings.acceptsConnections {
         settings.transport.initialVersion = QuicVersion(number: Self.unknownVersion)
       }
-    case .handshake, .longrtt, .multiplexing, .http3, .keyupdate, .ipv6: break
+    case .handshake, .longrtt, .multiplexing, .http3, .keyupdate, .ipv6, .connectionmigration: break
     }
   }
 
