@@ -41,6 +41,9 @@ enum TestCase: String {
     settings.transport.idleTimeout = .seconds(60)
     // The amplificationlimit case drops a client's probes until their back-off is above ten seconds.
     settings.transport.handshakeTimeout = .seconds(60)
+    // A client that only receives has nothing to say once all is acknowledged, also not that a NAT has
+    // given it another address meanwhile.
+    if !settings.acceptsConnections { settings.transport.keepAliveInterval = .seconds(1) }
     // In connectionmigration the client is only told to transfer.
     settings.transport.followsPreferredAddress = true
     switch self {
