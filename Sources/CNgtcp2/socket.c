@@ -93,6 +93,13 @@ static socklen_t store_for(bool is_ipv4, const qtun_address *address,
   return sizeof in4;
 }
 
+uint32_t qtun_address_store_family(const qtun_address *address, void *storage) {
+  struct sockaddr_storage plain;
+  socklen_t length = store_for(is_mapped(address), address, &plain);
+  memcpy(storage, &plain, length);
+  return length;
+}
+
 void qtun_address_format(const qtun_address *address, char *text, size_t capacity) {
   if (is_mapped(address)) {
     struct in_addr in4 = {.s_addr = htonl((uint32_t)address->low)};

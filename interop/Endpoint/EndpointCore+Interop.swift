@@ -1,9 +1,10 @@
 import QuicTransport
 
 extension EndpointCore {
-  /// An endpoint with the certificates and settings that `environment` asks for.
+  /// An endpoint with the certificates and settings that `environment` asks for; a server may rather
+  /// be talked to at another address.
   static func interop(
-    _ environment: InteropEnvironment, loop: EpollLoop
+    _ environment: InteropEnvironment, preferring address: PreferredAddress?, loop: EpollLoop
   ) throws(InteropError) -> EndpointCore {
     let directory = environment.certificatesDirectory
     let isServer = environment.role == .server
@@ -13,11 +14,13 @@ extension EndpointCore {
       trust: isServer ? .insecureAny : .authorities(file: "\(directory)/ca.pem"),
       requiresClientCertificate: false)
     var settings = EndpointSettings(
-      authentication: .certificates(files),
+      authentication: environment.peerKeys.map { .rawPublicKey($0.identity) }
+        ?? .certificates(files),
       applicationProtocols: [environment.httpVersion.rawValue],
       transport: TransportSettings(), acceptsConnections: isServer)
     settings.allowsKeyLog = environment.allowsKeyLog
     settings.transport.congestionControl = environment.congestionControl
+    settings.transport.preferredAddress = address
     environment.testCase.adapt(&settings)
     do {
       return try EndpointCore(loop: loop, settings: settings)

@@ -22,9 +22,12 @@ final class InteropClient {
     guard environment.testCase != .ipv6 || !addresses[0].isIPv4 else {
       throw .failed("\(first.host) has no IPv6 address")
     }
-    target = ConnectTarget(address: addresses[0], expectedPeer: nil, serverName: first.host)
+    let peer = environment.peerKeys?.expectedPeer
+    // RFC 7250 §3: a key is its own name.
+    target = ConnectTarget(
+      address: addresses[0], expectedPeer: peer, serverName: peer == nil ? first.host : nil)
     visits = environment.testCase.visits(environment.requests).filter { !$0.isEmpty }[...]
-    endpoint = try EndpointCore.interop(environment, loop: loop)
+    endpoint = try EndpointCore.interop(environment, preferring: nil, loop: loop)
     do {
       endpoint.add(try UDPSocket(loop: loop, binding: .any, bufferBytes: EndpointCore.bufferBytes))
     } catch {

@@ -14,8 +14,11 @@ import QuicTransport
 ///     QTUN_CERTS       cert.pem and priv.key (server), ca.pem (client) /certs
 ///     QTUN_ADDRESS     server: the address to listen on                ::
 ///     QTUN_PORT        server: the port, 0 for a free one              443
-///     QTUN_CONGESTION  cubic or bbr                                    cubic
+///     QTUN_CONGESTION  cubic or bbr                                    bbr
 ///     QTUN_ALPN        hq-interop or h3, instead of the test case's    by test case
+///     QTUN_IDENTITY    a PKCS #8 file with an Ed25519 key: raw public  certificates
+///                      keys on both sides instead of certificates
+///     QTUN_PEER        client, with QTUN_IDENTITY: the server's public key in hexadecimal
 struct InteropEnvironment {
   let role: Role
   let testCase: TestCase
@@ -23,6 +26,8 @@ struct InteropEnvironment {
   let wwwDirectory: String
   let downloadsDirectory: String
   let certificatesDirectory: String
+  /// Raw public keys, instead of what is in the directory of certificates.
+  let peerKeys: PeerKeys?
   let listenAddress: SocketAddress
   let httpVersion: HTTPVersion
   let congestionControl: CongestionControl
@@ -57,7 +62,7 @@ struct InteropEnvironment {
         rawValue: value("QTUN_ALPN", default: testCase.httpVersion.rawValue))
     else { throw .failed("QTUN_ALPN must be hq-interop or h3") }
     httpVersion = version
-    let congestion = value("QTUN_CONGESTION", default: "cubic")
+    let congestion = value("QTUN_CONGESTION", default: "bbr")
     guard ["cubic", "bbr"].contains(congestion) else {
       throw .failed("QTUN_CONGESTION must be cubic or bbr")
     }
@@ -65,9 +70,18 @@ struct InteropEnvironment {
     wwwDirectory = value("QTUN_WWW", default: "/www")
     downloadsDirectory = value("QTUN_DOWNLOADS", default: "/downloads")
     certificatesDirectory = value("QTUN_CERTS", default: "/certs")
+    peerKeys = try Self.readPeerKeys(variable, role)
     allowsKeyLog = variable("SSLKEYLOGFILE") != nil
     ignoresQlog = variable("QLOGDIR") != nil
     requests = try Self.parseRequests(value("REQUESTS", default: ""), role)
+  }
+
+  private static func readPeerKeys(
+    _ variable: (String) -> String?, _ role: Role
+  ) throws(InteropError) -> PeerKeys? {
+    guard let file = variable("QTUN_IDENTITY") else { return nil }
+    return try PeerKeys(
+      identityFile: file, peer: role == .client ? variable("QTUN_PEER") ?? "" : nil)
   }
 
   private static func parseRequests(

@@ -15,6 +15,7 @@ enum TestCase: String {
   case keyupdate
   case ecn
   case ipv6
+  case connectionmigration
   case versionnegotiation
   /// Ours: a connection for each file, and none of them ends the run. See interop/rules.
   case hostile
@@ -24,8 +25,6 @@ enum TestCase: String {
     switch name {
     case "zerortt":
       throw .unsupported("zerortt: 0-RTT data can be replayed, so qtun neither sends nor takes it")
-    case "connectionmigration":
-      throw .unsupported("connectionmigration: this server offers no preferred address")
     default:
       guard let known = TestCase(rawValue: name) else {
         throw .unsupported("test case '\(name)' is not known")
@@ -44,6 +43,11 @@ enum TestCase: String {
     settings.transport.idleTimeout = .seconds(60)
     // The amplificationlimit case drops a client's probes until their back-off is above ten seconds.
     settings.transport.handshakeTimeout = .seconds(60)
+    // A client that only receives has nothing to say once all is acknowledged, also not that a NAT has
+    // given it another address meanwhile.
+    if !settings.acceptsConnections { settings.transport.keepAliveInterval = .seconds(1) }
+    // In connectionmigration the client is only told to transfer.
+    settings.transport.followsPreferredAddress = true
     switch self {
     case .chacha20: settings.ciphers = "+CHACHA20-POLY1305"
     case .retry: settings.retry = .always
@@ -63,7 +67,7 @@ enum TestCase: String {
       if !settings.acceptsConnections {
         settings.transport.initialVersion = QuicVersion(number: Self.unknownVersion)
       }
-    case .handshake, .longrtt, .multiplexing, .http3, .keyupdate, .ipv6: break
+    case .handshake, .longrtt, .multiplexing, .http3, .keyupdate, .ipv6, .connectionmigration: break
     }
   }
 

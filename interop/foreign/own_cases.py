@@ -2,7 +2,9 @@
 
 import functools
 import os
+import shutil
 import socket
+import sys
 
 from foreign.sizes import MIXED, SMALL
 from harness import aioquic, endpoint
@@ -19,6 +21,7 @@ def cases(tools: Tools) -> list[Case]:
         for role in ["client", "server"]
     ] + [
         Case("environment", "runner", "both", functools.partial(_environment, tools)),
+        Case("missing peers", "runner", "both", functools.partial(_missing_peers, tools)),
         Case("ipv6", "aioquic", "client", functools.partial(_ipv6, tools)),
         Case("server name", "aioquic", "client", functools.partial(_server_name, tools)),
         Case("versionnegotiation", "qtun", "both", functools.partial(_version_negotiation, tools)),
@@ -28,7 +31,7 @@ def cases(tools: Tools) -> list[Case]:
 
 def _unsupported(tools: Tools, role: str, workspace: Workspace) -> None:
     """The runner probes with a name that nobody knows, and skips what answers 127."""
-    for testcase in [f"unknown{os.urandom(4).hex()}", "zerortt", "connectionmigration"]:
+    for testcase in [f"unknown{os.urandom(4).hex()}", "zerortt"]:
         process = workspace.start(
             "qtun", [tools.endpoint], {
                 "ROLE": role, "TESTCASE": testcase, "REQUESTS": "https://localhost/x",
@@ -43,6 +46,11 @@ def _environment(tools: Tools, workspace: Workspace) -> None:
     garbage.mkdir()
     for name in ["ca.pem", "cert.pem", "priv.key"]:
         (garbage / name).write_text("garbage\n")
+    swapped = workspace.path / "swapped"
+    swapped.mkdir()
+    for name, other in [("cert.pem", "priv.key"), ("priv.key", "cert.pem")]:
+        (swapped / name).write_bytes((tools.certificates.path / other).read_bytes())
+    taken = endpoint.Server(tools, workspace, "handshake", "hq-interop").port
     client = {"ROLE": "client", "TESTCASE": "handshake", "REQUESTS": "https://127.0.0.1/x"}
     server = {
         "ROLE": "server", "TESTCASE": "handshake", "QTUN_PORT": "0", "QTUN_WWW": str(workspace.www),
@@ -58,6 +66,12 @@ def _environment(tools: Tools, workspace: Workspace) -> None:
         (client | {"QTUN_CERTS": "/nonexistent"}, "no authority in /nonexistent/ca.pem"),
         (client | {"QTUN_CERTS": str(garbage)}, f"no certificate in {garbage}/ca.pem"),
         (client | {"QTUN_CONGESTION": "reno"}, "QTUN_CONGESTION must be cubic or bbr"),
+        (client | {"REQUESTS": "https://a..b/x"}, "cannot find a..b"),
+        (client | {"QTUN_IDENTITY": "/nonexistent"}, "cannot read /nonexistent"),
+        (client | {"QTUN_IDENTITY": str(garbage / "priv.key")}, "holds no Ed25519 key in PKCS #8"),
+        (server | {"QTUN_ADDRESS": "127.0.0.1", "QTUN_PORT": str(taken)},
+         f"cannot listen on 127.0.0.1:{taken}"),
+        (server | {"QTUN_CERTS": str(swapped)}, f"cannot use {swapped}/cert.pem"),
         (server | {"QTUN_CERTS": "/nonexistent"}, "cannot use /nonexistent/cert.pem"),
         (server | {"QTUN_CERTS": str(garbage)}, f"cannot use {garbage}/cert.pem"),
         (server | {"QTUN_WWW": "/nonexistent"}, "cannot open /nonexistent"),
@@ -69,6 +83,26 @@ def _environment(tools: Tools, workspace: Workspace) -> None:
         require(
             status == 1 and sentence in process.errors(),
             f"{environment}: exit status {status}, '{process.errors().strip()}'")
+
+
+def _missing_peers(tools: Tools, workspace: Workspace) -> None:
+    """A peer that is not installed is skipped with the way to install it, and is no failure."""
+    bare = Tools(workspace.path)
+    for wanted in [lambda: bare.python, lambda: bare.program("no-such-program")]:
+        try:
+            wanted()
+        except Skip as reason:
+            require("is not installed; scripts/setup interop does it" in str(reason), f"{reason}")
+        else:
+            raise Failure("a peer was found that is not there")
+    script = workspace.path / "interop" / "run-matrix"
+    script.parent.mkdir()
+    shutil.copy(tools.interop / "run-matrix", script)
+    matrix = workspace.start("run-matrix", [sys.executable, script])
+    status, words = matrix.wait(10), matrix.output()
+    require(
+        status == 0 and "scripts/setup interop does it" in words and "1 skipped" in words,
+        f"exit status {status}, '{words}'")
 
 
 def _ipv6(tools: Tools, workspace: Workspace) -> None:

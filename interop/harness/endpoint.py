@@ -12,13 +12,16 @@ from harness.workspace import Workspace
 class Server:
     """Our server, listening on a port of 127.0.0.1 that it picked."""
 
-    def __init__(self, tools: Tools, workspace: Workspace, case: str, alpn: str) -> None:
+    def __init__(
+        self, tools: Tools, workspace: Workspace, case: str, alpn: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.process = workspace.start(
             "qtun-server", [tools.endpoint], {
                 "ROLE": "server", "TESTCASE": case, "QTUN_ALPN": alpn,
                 "QTUN_ADDRESS": "127.0.0.1", "QTUN_PORT": "0",
                 "QTUN_WWW": str(workspace.www), "QTUN_CERTS": str(tools.certificates.path),
-            })
+            } | (environment or {}))
         found = self.process.wait_for(
             lambda: re.search(r"listening on \S+:(\d+)\n", self.process.errors()))
         if not found:
@@ -39,6 +42,7 @@ class Client:
     def __init__(
         self, tools: Tools, workspace: Workspace, case: str, alpn: str, port: int,
         names: list[str], host: str = "localhost", seconds: float = 30,
+        environment: dict[str, str] | None = None,
     ) -> None:
         urls = [f"https://{host}:{port}/{name}" for name in names]
         self._process = workspace.start(
@@ -46,7 +50,7 @@ class Client:
                 "ROLE": "client", "TESTCASE": case, "QTUN_ALPN": alpn, "REQUESTS": " ".join(urls),
                 "QTUN_DOWNLOADS": str(workspace.downloads),
                 "QTUN_CERTS": str(tools.certificates.path),
-            })
+            } | (environment or {}))
         self.status = self._process.wait(seconds)
 
     def handshakes(self) -> list["Handshake"]:

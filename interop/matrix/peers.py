@@ -73,15 +73,8 @@ class Qtun(Peer):
     name = "qtun"
     _no_0rtt = "qtun neither sends nor takes 0-RTT data, which can be replayed"
     lacks = {
-        "client": {
-            "zerortt": _no_0rtt,
-            "connectionmigration": "qtun's client does not follow a preferred address",
-            "transferloss-bbr": "the congestion controller of the server decides",
-        },
-        "server": {
-            "zerortt": _no_0rtt,
-            "connectionmigration": "qtun's server offers no preferred address",
-        },
+        "client": {"zerortt": _no_0rtt},
+        "server": {"zerortt": _no_0rtt},
     }
 
     def server(self, run: Run) -> Command:
@@ -99,7 +92,6 @@ class Qtun(Peer):
         return {
             "ROLE": role, "QTUN_ALPN": run.alpn, "QTUN_CERTS": str(run.certificates),
             "SSLKEYLOGFILE": str(run.key_log),
-            "QTUN_CONGESTION": run.case.congestion,
         }
 
 
@@ -107,7 +99,10 @@ class Aioquic(Peer):
     name = "aioquic"
     _no_ecn = "aioquic neither sets nor reports ECN marks"
     lacks = {
-        "client": {"ecn": _no_ecn},
+        "client": {
+            "ecn": _no_ecn,
+            "connectionmigration": "aioquic's client does not follow a preferred address",
+        },
         "server": {
             "ecn": _no_ecn, "connectionmigration": "aioquic's server offers no preferred address",
         },
@@ -208,6 +203,7 @@ class QuicGo(Peer):
             "chacha20": "Go offers no choice among the ciphers of TLS 1.3",
             "keyupdate": "quic-go's public interface starts no key update",
             "v2": "quic-go does not change versions within a connection",
+            "connectionmigration": "quic-go's client does not follow a preferred address",
             "versionnegotiation": "quic-go's public interface offers no unknown version",
         },
         "server": {

@@ -5,16 +5,12 @@ Each rule takes the evidence, raises `Failure`, and may return a figure for the 
 
 import dataclasses
 
-from aioquic.buffer import Buffer
-from aioquic.quic.packet import pull_quic_transport_parameters
-
 from harness.suite import require
 from matrix.verdict import Evidence
-from packets import frames
-from packets.trace import V1, V2, Connection
+from packets import frames, parameters
+from packets.trace import V1, V2, Connection, Packet
 
-CERTIFICATE, ENCRYPTED_EXTENSIONS, CLIENT_HELLO = 11, 8, 1
-TRANSPORT_PARAMETERS = 0x39
+CERTIFICATE, CLIENT_HELLO = 11, 1
 STREAMS_MAX = 1000
 CHACHA20 = 0x1303
 NOT_ECT, CE = 0, 3
@@ -79,16 +75,9 @@ def multiplexing(evidence: Evidence) -> None:
 
 
 def _transport_parameters(connection: Connection):
-    body = dict(connection.messages("server", "handshake")).get(ENCRYPTED_EXTENSIONS)
-    require(body is not None, "no EncryptedExtensions could be read; are secrets logged?")
-    buffer = Buffer(data=body)
-    end = buffer.pull_uint16() + 2
-    while buffer.tell() < end:
-        kind, size = buffer.pull_uint16(), buffer.pull_uint16()
-        data = buffer.pull_bytes(size)
-        if kind == TRANSPORT_PARAMETERS:
-            return pull_quic_transport_parameters(Buffer(data=data))
-    require(False, "the server sent no transport parameters")
+    found = parameters.of_server(connection.messages("server", "handshake"))
+    require(found is not None, "no EncryptedExtensions could be read; are secrets logged?")
+    return found
 
 
 def retry(evidence: Evidence) -> None:
@@ -197,17 +186,17 @@ def version_2(evidence: Evidence) -> None:
 def rebound(evidence: Evidence) -> Figure:
     """RFC 9000 §9.3: whoever moves, or seems to, is asked before anything else on the new path."""
     plain(evidence)
-    paths, last, challenges = [], None, set()
+    paths, challenges = [], set()
     for packet in evidence.server.of("server", "1rtt"):
-        path = packet.datagram.destination
-        if path == last or path in paths:
+        path = packet.datagram.source, packet.datagram.destination
+        # RFC 9000 §9.1: who asks first whether a path is good has not moved to it yet.
+        if path in paths or paths and _only_answers(packet):
             continue
-        if last is not None:
+        if paths:
             found = [frame for frame in packet.frames if frame.type == frames.PATH_CHALLENGE]
             require(bool(found), f"no PATH_CHALLENGE in the first packet to path {len(paths) + 1}")
             challenges |= {frame.data for frame in found}
         paths.append(path)
-        last = path
     require(len(paths) > 1, "the server used a single path")
     responses = {
         frame.data for packet in evidence.server.of("client", "1rtt") for frame in packet.frames
@@ -216,6 +205,28 @@ def rebound(evidence: Evidence) -> Figure:
     missing = len(challenges - responses)
     require(missing == 0, f"{missing} of {len(challenges)} challenges without response")
     return Figure(len(paths), "paths")
+
+
+def _only_answers(packet: Packet) -> bool:
+    return {frame.type for frame in packet.frames} == {frames.PATH_RESPONSE}
+
+
+def migrated(evidence: Evidence) -> Figure:
+    """RFC 9000 §9.6: the client goes where the server would rather have it, under another ID."""
+    offered = _transport_parameters(evidence.server.connections[0]).preferred_address
+    require(offered is not None, "the server prefers no address")
+    preferred = {offered.ipv4_address, offered.ipv6_address}
+    paths: dict[tuple, bytes] = {}
+    for packet in evidence.client.of("client", "1rtt"):
+        path = packet.datagram.source, packet.datagram.destination
+        if path not in paths:
+            identifier = packet.destination_id
+            require(identifier not in paths.values(), f"path {len(paths) + 1} has an ID of another")
+            paths[path] = identifier
+    require(len(paths) == 2, f"{len(paths)} paths of the client")
+    last = evidence.client.of("client", "1rtt")[-1].datagram.destination
+    require(last in preferred, f"the client ended at {last}, not at one of {preferred}")
+    return rebound(evidence)
 
 
 def rebound_address(evidence: Evidence) -> Figure:

@@ -13,6 +13,8 @@ from harness.workspace import Workspace
 from lab.bad_link import ADDRESS_B, BadLink
 from matrix.cases import Case
 from matrix.peers import OURS, PORT, Command, Peer, Run
+from matrix.plan import Play
+from matrix.rules import Figure
 from matrix.verdict import Evidence
 
 # Packets that are still on their way when the client has ended.
@@ -22,11 +24,12 @@ KEPT = ("*.pcap", "*.keys", "*.out", "*.err")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a case went: `ok`, `FAIL` or `skip`, and a few words."""
+    """How a case went: `ok`, `FAIL` or `skip`, a few words, and what was measured."""
 
     status: str
     words: str
     seconds: float = 0
+    figure: Figure | None = None
 
 
 class Stage:
@@ -51,31 +54,35 @@ class Stage:
         """Whatever is played ends soon, as a failure."""
         self._is_stopped.set()
 
-    def play(self, case: Case, peer: Peer, role: str, seed: int) -> Outcome:
-        """`role` is the part that our endpoint has."""
+    def play(self, play: Play) -> Outcome:
+        """One case, from the start of its programs to the verdict."""
+        case, peer, role = play.case, play.peer, play.role
         theirs = "server" if role == "client" else "client"
         lack = OURS.lacks[role].get(case.name) or peer.lacks[theirs].get(case.name)
         if lack:
             return Outcome("skip", lack)
-        started = time.monotonic()
-        kept = self._failures / f"{case.name}-{peer.name}-{role}-{seed}"
+        started, figure = time.monotonic(), None
+        kept = self._failures / f"{case.name}-{peer.name}-{role}-{play.seed}"
         with Workspace(self._parent) as workspace:
             try:
-                words = self._attempt(workspace, case, peer, role, seed)
+                figure = self._attempt(workspace, play)
+                if role == "server" or not case.is_of_server:
+                    require(
+                        figure is None or case.bar.is_met(figure), f"{figure}, not {case.bar}")
+                words = str(figure or "")
                 if self._keeps_all:
                     self._keep(workspace, kept, words)
-                return Outcome("ok", words, time.monotonic() - started)
+                return Outcome("ok", words, time.monotonic() - started, figure)
             except Skip as skip:
                 return Outcome("skip", str(skip))
             except (Failure, OSError, ValueError, KeyError, IndexError) as failure:
                 words = f"{failure}" if isinstance(failure, Failure) else repr(failure)
                 self._keep(workspace, kept, words)
-                return Outcome("FAIL", words, time.monotonic() - started)
+                return Outcome("FAIL", words, time.monotonic() - started, figure)
 
-    def _attempt(
-        self, workspace: Workspace, case: Case, peer: Peer, role: str, seed: int
-    ) -> str:
-        client, server = (OURS, peer) if role == "client" else (peer, OURS)
+    def _attempt(self, workspace: Workspace, play: Play) -> Figure | None:
+        case, peer = play.case, play.peer
+        client, server = (OURS, peer) if play.role == "client" else (peer, OURS)
         with self._birth:
             certificates = (
                 self._tools.long_chain if case.has_long_chain else self._tools.certificates)
@@ -85,7 +92,7 @@ class Stage:
             workspace.downloads, certificates.path, workspace.path / "client.keys",
             workspace.path, "h3" if is_http3 else "hq-interop")
         with self._birth:
-            link = BadLink(str(self._tools.link), seed, *case.lines)
+            link = BadLink(str(self._tools.link), play.seed, *case.lines)
         with link:
             link.tell(f"capture {workspace.path}/client.pcap {workspace.path}/server.pcap")
             serving = _start(
@@ -100,10 +107,7 @@ class Stage:
         expects_files = not (case.name == "versionnegotiation" and client is OURS)
         if expects_files:
             _require_files(workspace, run.names)
-        figure = case.rule(Evidence(workspace.path))
-        if figure and (role == "server" or not case.bar.is_of_server):
-            require(case.bar.is_met(figure), f"{figure}, not {case.bar}")
-        return str(figure or "")
+        return case.rule(Evidence(workspace.path))
 
     def _run_client(
         self, workspace: Workspace, link: BadLink, client: Peer, run: Run

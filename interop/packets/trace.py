@@ -9,7 +9,7 @@ from aioquic.quic.packet import (
 )
 from aioquic.tls import CipherSuite
 
-from packets import frames
+from packets import frames, parameters
 from packets.capture import Datagram
 from packets.frames import Frame
 from packets.secrets import KeyLog
@@ -88,6 +88,13 @@ class Connection:
             self._note(packet)
             return True
         return False
+
+    @property
+    def preferred_id(self) -> bytes:
+        """What the client may use where the server would rather have it; empty if nowhere."""
+        found = parameters.of_server(self.messages("server", "handshake"))
+        address = found.preferred_address if found else None
+        return address.connection_id if address else b""
 
     def messages(self, sender: str, level: str) -> list[tuple[int, bytes]]:
         """TLS handshake messages, type and body, as far as CRYPTO frames bring them in full."""
@@ -240,8 +247,11 @@ class Trace:
     def _learn(self, connection: Connection, packet: Packet) -> None:
         if packet.sender == "client":
             self._by_client[packet.datagram.source] = connection
-        for identifier in [packet.destination_id, packet.source_id] + [
+        identifiers = [packet.destination_id, packet.source_id] + [
             frame.data for frame in packet.frames if frame.type == frames.NEW_CONNECTION_ID
-        ]:
+        ]
+        if packet.sender == "server" and packet.type == "handshake":
+            identifiers.append(connection.preferred_id)
+        for identifier in identifiers:
             if identifier:
                 self._by_id[identifier] = connection

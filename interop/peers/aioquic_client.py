@@ -106,6 +106,14 @@ def make_configuration(options: argparse.Namespace) -> QuicConfiguration:
     return configuration
 
 
+async def keep_alive(client: FileClient) -> None:
+    """Who only receives has nothing to say once all is acknowledged, also not that a NAT has given
+    it another address meanwhile."""
+    while True:
+        await asyncio.sleep(1)
+        await client.ping()
+
+
 async def visit(options: argparse.Namespace, names: list[str], ticket):
     """Fetches some files on one connection. Returns the session ticket that it brought."""
     configuration = make_configuration(options)
@@ -118,7 +126,11 @@ async def visit(options: argparse.Namespace, names: list[str], ticket):
         if options.key_update:
             client.request_key_update()
         authority = f"localhost:{options.port}"
-        bodies = await asyncio.gather(*[client.fetch(authority, f"/{name}") for name in names])
+        asking = asyncio.create_task(keep_alive(client))
+        try:
+            bodies = await asyncio.gather(*[client.fetch(authority, f"/{name}") for name in names])
+        finally:
+            asking.cancel()
         for name, body in zip(names, bodies):
             (options.downloads / name).write_bytes(body)
         if not options.each:

@@ -126,9 +126,11 @@ void qtun_address_format(const qtun_address *address, char *text, size_t capacit
 /// Parses a numeric IPv4 or IPv6 address, with an optional %scope. Returns false if it is neither.
 bool qtun_address_parse(const char *text, qtun_address *address);
 
-/// Fills the storage of a `sockaddr_in6` (28 bytes), zeroed where unused, for ngtcp2, which
-/// compares paths byte by byte.
+/// Fills the storage of a `sockaddr_in6` (28 bytes), zeroed where unused.
 void qtun_address_store(const qtun_address *address, void *storage);
+/// The same in the address's own family, for ngtcp2, which tells a server's preferred address by it
+/// (RFC 9000 §9.6). Returns the length: 16 or 28 bytes.
+uint32_t qtun_address_store_family(const qtun_address *address, void *storage);
 void qtun_address_load(const void *storage, qtun_address *address);
 
 #endif

@@ -51,6 +51,12 @@ public struct TransportSettings: Sendable {
   public var initialRTT = Duration.milliseconds(100)
   /// Whether packets are marked ECT(0) and marks are reported (RFC 9000 §13.4).
   public var usesECN = true
+  /// Where this server would rather be talked to; it needs a socket there. Clients that care move to
+  /// it once they have found that it answers (RFC 9000 §9.6).
+  public var preferredAddress: PreferredAddress?
+  /// Whether a client moves to the address that its server prefers. The server then has it send a few
+  /// packets to an address of the server's choice (RFC 9000 §21.5.3), so it is off without need.
+  public var followsPreferredAddress = false
   /// QUIC versions in order of preference (RFC 9000, RFC 9369).
   public var versions = [QuicVersion.v1, .v2]
   /// The version of a client's first packet (RFC 9368); the server may upgrade it.

@@ -29,7 +29,11 @@ enum ConnectionCallbacks {
     table.update_key = ngtcp2_crypto_update_key_cb
     table.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb
     table.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb
-    table.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb
+    table.get_path_challenge_data = { connection, data, userData in
+      // ngtcp2 asks for the data of a challenge when it writes it.
+      ConnectionCore.from(userData).whereabouts.ask()
+      return ngtcp2_crypto_get_path_challenge_data_cb(connection, data, userData)
+    }
     table.version_negotiation = ngtcp2_crypto_version_negotiation_cb
     // Never ngtcp2_crypto_recv_crypto_data_cb itself: see CryptoGuard.
     table.recv_crypto_data = { connection, level, offset, data, count, userData in
@@ -113,6 +117,16 @@ enum ConnectionCallbacks {
       ConnectionCore.from(userData).peerConnectionID(
         ResetToken(UnsafeRawBufferPointer(start: token, count: ResetToken.byteCount)),
         isInUse: status == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE)
+      return 0
+    }
+    table.path_validation = { _, _, path, _, outcome, userData in
+      guard let path, outcome == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS else { return 0 }
+      ConnectionCore.from(userData).whereabouts.validate(PathStorage.load(path.pointee))
+      return 0
+    }
+    table.select_preferred_addr = { _, destination, offered, userData in
+      guard let destination, let offered else { return 0 }
+      ConnectionCore.from(userData).choosePreferred(of: offered.pointee, into: destination)
       return 0
     }
     table.recv_stateless_reset = { _, _, userData in

@@ -19,8 +19,7 @@ extension ConnectionCore {
     let now = advance(to: now)
     var batch = PacketBatch(memory: host.packetMemory)
     let capacity = min(ngtcp2_conn_get_max_tx_udp_payload_size(handle), probeSizeMax)
-    // What may leave before the pacer wants to be asked again (RFC 9002 §7.7).
-    var budget = max(ngtcp2_conn_get_send_quantum(handle), 2 * capacity)
+    var budget = burstBytes
     var isBlocked = false
     // ngtcp2 may read packets that it had buffered.
     beginCalls()
@@ -43,6 +42,7 @@ extension ConnectionCore {
       }
       budget -= count
       let ecn = mark(info)
+      if keepsEarly(count, at: batch.end, ecn: ecn) { continue }
       if !batch.accepts(count, ecn: ecn, path: sendingPath.pointee.path) {
         isBlocked = !flush(&batch)
         batch.begin(ecn: ecn, path: sendingPath.pointee.path)
@@ -55,11 +55,28 @@ extension ConnectionCore {
       stranded = takeCounting(&batch).map(StrandedPacket.init)
     } else if !flush(&batch) {
       isBlocked = true
+    } else if let early = whereabouts.takeEarly(), case .blocked = early.send(through: self) {
+      // The socket keeps what it did not take.
+      isBlocked = true
     }
     sawOtherPath = false
     ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
     releaseEarlyPackets(now: now)
     return !isBlocked
+  }
+
+  /// Whether the packet just written has to wait until the peer was asked on its new path.
+  private func keepsEarly(
+    _ count: Int, at bytes: UnsafeMutablePointer<UInt8>, ecn: ECN
+  ) -> Bool {
+    guard isServer, whereabouts.mustAsk else { return false }
+    let path = PathStorage.load(sendingPath.pointee.path)
+    guard whereabouts.isUnasked(on: path) else { return false }
+    // SAFETY: the packet was written there; it is copied before anything else is.
+    let packet = UnsafeRawBufferPointer(start: bytes, count: count)
+    whereabouts.keep(
+      StrandedPacket(DatagramBatch(bytes: packet, segmentSize: count, path: path, ecn: ecn)))
+    return true
   }
 
   /// The mark that ngtcp2 wants on a packet.
@@ -84,6 +101,21 @@ extension ConnectionCore {
   /// A window takes round trips to open: three for the fragments of the largest UDP datagram in slow
   /// start (RFC 9002 §7.3.1), and as many for the pacing of a probe for the largest MTU.
   private static let datagramRoundTripsMax = 4
+  /// What may leave before the pacer is asked again: at most an initial window (RFC 9002 §7.7), counted
+  /// in packets of the size that the path carries, not of the probes for more. BBR knows how much its
+  /// rate sends in a millisecond, which may be more; with less than an initial window at once ngtcp2's
+  /// BBR measures too low a rate. CUBIC, whose window is its burst, has only the limit of a few batches.
+  private var burstBytes: Int {
+    guard settings.congestionControl == .bbr else { return Self.burstBytesMax }
+    let packet = ngtcp2_conn_get_path_max_tx_udp_payload_size(handle)
+    // RFC 9002 §7.2: the initial window.
+    let window = min(10 * packet, max(14_720, 2 * packet))
+    return max(ngtcp2_conn_get_send_quantum(handle), window)
+  }
+
+  /// Two of the largest datagrams that a path may carry.
+  private static let burstBytesMax = 2 * 61_440
+
   /// The largest packet that may be written: more than the path is known to carry only as far as the
   /// window has room for it. ngtcp2 writes a probe for a larger packet size whatever the congestion
   /// window, and counts it: one that is lost, as soon after a migration, keeps data from being sent

@@ -55,6 +55,8 @@ public final class ConnectionCore {
   /// A packet came from another path: its response must not be coalesced (ngtcp2 1.11 then leaves
   /// the padding of RFC 9000 §8.2.2 out).
   var sawOtherPath = false
+  /// Where a server's client is, and whether it was asked there.
+  var whereabouts: PeerWhereabouts
   /// STOP_SENDING frames of the packet being read; bounded by its size.
   var stopNotices: [(StreamID, code: UInt64)] = []
   /// A packet that was written when the socket had become full.
@@ -83,6 +85,8 @@ public final class ConnectionCore {
   private var streamCredit: StreamCredit
   var closePacket: ClosePacket?
   private let connectionID: ConnectionID
+  /// What a client uses at the server's preferred address.
+  private let preferredID: ConnectionID?
 
   // MARK: Creating
 
@@ -96,6 +100,7 @@ public final class ConnectionCore {
     self.settings = settings
     self.host = host
     self.path = PathStorage(path)
+    whereabouts = PeerWhereabouts(path)
     lastNow = now
     cryptoGuard = CryptoGuard(isServer: role.isServer)
     datagrams = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
@@ -103,6 +108,8 @@ public final class ConnectionCore {
     flow = ConnectionFlow(settings: settings, now: now)
     streamCredit = StreamCredit(rate: settings.brokenStreamsPerSecond, now: now)
     connectionID = host.makeConnectionID()
+    preferredID =
+      role.isServer && settings.preferredAddress != nil ? host.makeConnectionID() : nil
     sendingPath = .allocate(capacity: 1)
     sendingPath.initialize(to: ngtcp2_path_storage())
     ngtcp2_path_storage_zero(sendingPath)
@@ -117,6 +124,7 @@ public final class ConnectionCore {
       ngtcp2_conn_set_keep_alive_timeout(handle, interval.wholeNanoseconds)
     }
     host.route(connectionID, to: self)
+    if let preferredID { host.route(preferredID, to: self) }
     // Until the client saw our ID it uses the one it made up.
     if let id = role.initialDestination { host.route(id, to: self) }
   }
@@ -143,7 +151,11 @@ public final class ConnectionCore {
   var now: Instant { advance(to: host?.now ?? lastNow) }
 
   private func makeConnection(_ role: ConnectionRole, now: Instant) -> Int32 {
-    let configuration = NgConfiguration(settings, role: role, scid: connectionID, now: now)
+    var configuration = NgConfiguration(settings, role: role, scid: connectionID, now: now)
+    if let host, let preferredID, let address = settings.preferredAddress {
+      let token = host.resetToken(for: preferredID)
+      configuration.prefer(address, id: preferredID, resetToken: token)
+    }
     let userData = Unmanaged.passUnretained(self).toOpaque()
     return configuration.withPointers { settings, parameters in
       var callbacks = ConnectionCallbacks.table
@@ -251,6 +263,7 @@ extension ConnectionCore {
       advance(to: now).nanoseconds)
     endCalls()
     if result != 0 { fail(result) }
+    if isServer, from != whereabouts.current { whereabouts.follow(currentPath) }
   }
 
   /// Makes this connection known to callbacks that ngtcp2 gives no user data.

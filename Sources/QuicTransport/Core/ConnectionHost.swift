@@ -11,6 +11,8 @@ protocol ConnectionHost: AnyObject {
   func send(_ batch: DatagramBatch) -> SendResult
   /// Whether the socket of `path` takes nothing for now, or does not exist any more.
   func isBlocked(_ path: NetworkPath) -> Bool
+  /// The address that datagrams to `remote` would come from, on the socket of `local`.
+  func sourceAddress(towards remote: SocketAddress, instead local: SocketAddress) -> SocketAddress?
   /// Has `connection` deliver its events and flush at the end of this tick.
   func needsFlush(_ connection: ConnectionCore)
   /// Packets to `id` belong to `connection` from now on.

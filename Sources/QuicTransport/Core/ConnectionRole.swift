@@ -87,6 +87,27 @@ struct NgConfiguration {
     }
   }
 
+  /// Has a server tell its clients of another address, and of the ID to use there (RFC 9000 §9.6).
+  mutating func prefer(_ address: PreferredAddress, id: ConnectionID, resetToken: [UInt8]) {
+    parameters.preferred_addr_present = 1
+    parameters.preferred_addr.cid = id.cid
+    withUnsafeMutableBytes(of: &parameters.preferred_addr.stateless_reset_token) {
+      $0.copyBytes(from: resetToken)
+    }
+    if var raw = address.ipv4?.raw {
+      parameters.preferred_addr.ipv4_present = 1
+      withUnsafeMutableBytes(of: &parameters.preferred_addr.ipv4) {
+        _ = qtun_address_store_family(&raw, $0.baseAddress)
+      }
+    }
+    if var raw = address.ipv6?.raw {
+      parameters.preferred_addr.ipv6_present = 1
+      withUnsafeMutableBytes(of: &parameters.preferred_addr.ipv6) {
+        _ = qtun_address_store_family(&raw, $0.baseAddress)
+      }
+    }
+  }
+
   /// Lends both structs; ngtcp2 copies what they point to.
   func withPointers(
     _ body: (UnsafePointer<ngtcp2_settings>, UnsafeMutablePointer<ngtcp2_transport_params>)

@@ -430,6 +430,12 @@ extension EndpointCore: ConnectionHost {
     return socket.send(batch)
   }
 
+  func sourceAddress(
+    towards remote: SocketAddress, instead local: SocketAddress
+  ) -> SocketAddress? {
+    socket(for: local)?.sourceAddress(towards: remote)
+  }
+
   func needsFlush(_ connection: ConnectionCore) {
     guard !connection.isDirty else { return }
     connection.isDirty = true

@@ -2,8 +2,8 @@ internal import CNgtcp2
 
 /// Memory for one `ngtcp2_path` and its two addresses, filled from a `NetworkPath`.
 ///
-/// Every address is stored as a zeroed `sockaddr_in6`, because ngtcp2 compares and authenticates
-/// paths byte by byte.
+/// Every address is stored in its own family and zeroed where unused: ngtcp2 compares and
+/// authenticates paths, and knows a server's preferred address by its family.
 final class PathStorage {
   let pointer: UnsafeMutablePointer<ngtcp2_path>
   private let addresses: UnsafeMutableRawPointer
@@ -37,7 +37,7 @@ final class PathStorage {
     NetworkPath(local: load(path.local), remote: load(path.remote))
   }
 
-  private static func load(_ address: ngtcp2_addr) -> SocketAddress {
+  static func load(_ address: ngtcp2_addr) -> SocketAddress {
     guard let storage = address.addr, address.addrlen > 0 else { return .any }
     var raw = qtun_address()
     qtun_address_load(storage, &raw)
@@ -47,8 +47,8 @@ final class PathStorage {
   private func store() {
     var local = path.local.raw
     var remote = path.remote.raw
-    qtun_address_store(&local, addresses)
-    qtun_address_store(&remote, addresses + Self.stride)
+    pointer.pointee.local.addrlen = qtun_address_store_family(&local, addresses)
+    pointer.pointee.remote.addrlen = qtun_address_store_family(&remote, addresses + Self.stride)
   }
 
   private static func address(at memory: UnsafeMutableRawPointer) -> ngtcp2_addr {

@@ -68,7 +68,11 @@ func serverConfig(certs string) (*tls.Config, error) {
 }
 
 // quicConfig has the runner's limit of 1000 streams, and patience: it loses a third of all packets, or
-// the first six of a client.
+// the first six of a client. A client that only receives shows now and then where it is, for a NAT may
+// have given it another address.
 func quicConfig() *quic.Config {
-	return &quic.Config{MaxIncomingStreams: 1000, HandshakeIdleTimeout: 60 * time.Second}
+	return &quic.Config{
+		MaxIncomingStreams: 1000, HandshakeIdleTimeout: 60 * time.Second,
+		KeepAlivePeriod: time.Second,
+	}
 }
