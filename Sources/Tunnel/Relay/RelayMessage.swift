@@ -50,7 +50,7 @@ enum RelayMessage: WireMessage {
     case .listening(let message):
       switch message {
       case .listening, .ended: true
-      case .listen, .unlisten: false
+      case .listen, .unlisten, .health: false
       }
     case .hello, .welcome, .offer, .register, .find, .admit, .again, .done: false
     }

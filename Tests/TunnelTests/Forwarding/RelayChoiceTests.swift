@@ -109,7 +109,7 @@ struct RelayChoiceTests {
     #expect(standings[2] == .carries && standings.count { $0 == .warm } == 1)
     #expect(standings.count { $0 == .spare } == 1 && world.carries())
     // What was given up is given back.
-    #expect(world.relays.reduce(0) { $0 + $1.core.forwarder.totals.sessionsOpen } == 2)
+    #expect(world.relays.reduce(0) { $0 + $1.core.desk.totals.sessionsOpen } == 2)
     #expect(world.link.journal.opened == 1)
   }
 
