@@ -1,4 +1,5 @@
 import QuicTransport
+import Simulation
 import Testing
 
 @testable import Tunnel
