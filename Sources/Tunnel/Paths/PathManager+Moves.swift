@@ -30,7 +30,8 @@ extension PathManager {
     return heard - since >= patience(paths[active])
   }
 
-  /// The validated path of the best kind, then of the shortest round trip; one that is about to go last.
+  /// The validated path of the best kind, then of the shortest round trip; one that is about to go
+  /// last.
   func best(excluding index: Int, now: Instant) -> Int? {
     paths.indices
       .filter { candidate in
