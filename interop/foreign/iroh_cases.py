@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 
-from foreign.sizes import BULK, SMALL
+from foreign.sizes import MIXED, SMALL
 from harness import endpoint
 from harness.suite import Case, Failure, Skip, require
 from harness.tools import Tools
@@ -55,7 +55,7 @@ def _key(path: pathlib.Path) -> str:
 
 def _serve(tools: Tools, workspace: Workspace) -> None:
     """iroh dials us by our key, and nobody by another key."""
-    names = workspace.make_files(BULK)
+    names = workspace.make_files(MIXED)
     identity = _identity(workspace)
     server = endpoint.Server(
         tools, workspace, "transfer", "hq-interop", {"QTUN_IDENTITY": str(identity)})
@@ -76,7 +76,7 @@ def _serve(tools: Tools, workspace: Workspace) -> None:
 
 def _fetch(tools: Tools, workspace: Workspace) -> None:
     """We dial iroh by its key, and nobody by another key."""
-    names = workspace.make_files(BULK)
+    names = workspace.make_files(MIXED)
     server = _peer(tools, workspace, "server", workspace.www)
     if not server.wait_for(server.facts):
         raise Failure(f"iroh does not listen: {server.errors()[-300:]}")
