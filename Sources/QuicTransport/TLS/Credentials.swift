@@ -56,6 +56,8 @@ public struct CertificateFiles: Sendable {
 final class Credentials {
   let handle: gnutls_certificate_credentials_t
   let authentication: Authentication
+  /// The owner of the handle, where this is not.
+  private let shared: TLSStreamCredentials?
 
   /// - Throws: `QuicError.configuration` naming the file that could not be used.
   init(_ authentication: Authentication) throws(QuicError) {
@@ -65,6 +67,7 @@ final class Credentials {
     }
     self.handle = handle
     self.authentication = authentication
+    shared = nil
     switch authentication {
     case .rawPublicKey(let identity): try load(identity)
     case .certificates(let files): try load(files)
@@ -75,8 +78,17 @@ final class Credentials {
     }
   }
 
+  /// Of a server that shows what another server over TCP shows, and asks clients for nothing.
+  init(showing credentials: TLSStreamCredentials) {
+    handle = credentials.handle
+    shared = credentials
+    authentication = .certificates(
+      CertificateFiles(
+        chainFile: nil, keyFile: nil, trust: .insecureAny, requiresClientCertificate: false))
+  }
+
   deinit {
-    gnutls_certificate_free_credentials(handle)
+    if shared == nil { gnutls_certificate_free_credentials(handle) }
   }
 
   private func load(_ identity: Identity) throws(QuicError) {
