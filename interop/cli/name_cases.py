@@ -441,7 +441,7 @@ def _http3(stage: Stage) -> None:
     require_line(share, r"200  GET  /page")
     body = stage.workspace.path / "body"
     body.write_bytes(b"x" * 3_000_000)
-    ask("https://a.test/up", "--data", body)
+    ask("https://a.test/up", "--http-method", "POST", "--data", body)
     require((downloads / "up").read_text() == "3000000", "the body did not arrive")
     ask("https://b.test/nobody")
     require_text((downloads / "nobody").read_text(), "nobody shares b.test here")

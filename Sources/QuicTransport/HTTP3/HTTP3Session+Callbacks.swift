@@ -62,6 +62,8 @@ extension HTTP3Session {
       guard let body = session.bodies[id], let vectors, let flags, !session.isBlockInUse else {
         return nghttp3_ssize(NGHTTP3_ERR_CALLBACK_FAILURE)
       }
+      // nghttp3 1.8 asks a blocked stream all the same once it is resumed; `writable` asks again.
+      guard session.hasRoom(id) else { return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK) }
       switch body.read(into: session.block) {
       case .failed: return nghttp3_ssize(NGHTTP3_ERR_CALLBACK_FAILURE)
       case .blocked: return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK)

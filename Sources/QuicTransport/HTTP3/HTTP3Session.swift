@@ -140,6 +140,9 @@ public final class HTTP3Session {
     stream.stopReceiving(code: HTTP3Code.noError.rawValue)
   }
 
+  /// Whether the stream takes bytes now; where it does not, `writable` will be called.
+  func hasRoom(_ id: Int64) -> Bool { streams[id].map { $0.sendCapacity > 0 } ?? true }
+
   private func forget(_ stream: StreamCore) {
     bodies[stream.id.number] = nil
     sections[stream.id.number] = nil
@@ -172,14 +175,17 @@ public final class HTTP3Session {
       // One piece at a time, so that its events are handled before more accumulates.
       let count = stream.withReadablePieces(limit: 1) { pieces in
         guard let piece = pieces.first else { return 0 }
-        feed(piece, of: stream)
+        // With its end, so that a message without a body is known for one.
+        let isLast = stream.receivedFin && piece.count == stream.readableCount
+        if isLast { ended.insert(stream.id.number) }
+        feed(piece, of: stream, fin: isLast)
         return piece.count
       }
       stream.consume(count)
       deliver(body)
     }
     if stream.isAtEnd, ended.insert(stream.id.number).inserted {
-      feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream)
+      feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream, fin: true)
       deliver(body)
     }
     flush()
@@ -189,6 +195,7 @@ public final class HTTP3Session {
   public func writable(_ stream: StreamCore) {
     guard let handle = live else { return }
     check(nghttp3_conn_unblock_stream(handle, stream.id.number))
+    check(nghttp3_conn_resume_stream(handle, stream.id.number))
     flush()
   }
 
@@ -254,12 +261,12 @@ extension HTTP3Session {
       reason: String(cString: nghttp3_strerror(code)))
   }
 
-  /// Gives nghttp3 some bytes of `stream`; none stand for its end.
-  private func feed(_ bytes: UnsafeRawBufferPointer, of stream: StreamCore) {
+  /// Gives nghttp3 some bytes of `stream`, the last ones with `fin`.
+  private func feed(_ bytes: UnsafeRawBufferPointer, of stream: StreamCore, fin: Bool) {
     guard let handle = live else { return }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let result = nghttp3_conn_read_stream(
-      handle, stream.id.number, base, bytes.count, bytes.isEmpty ? 1 : 0)
+      handle, stream.id.number, base, bytes.count, fin ? 1 : 0)
     if result < 0 { fail(Int32(clamping: result)) }
   }
 

@@ -26,23 +26,52 @@ final class AdvertisingSocket: StreamSocket {
 
   func write(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) -> StreamSocketResult {
     if isInserting, let result = insert() { return result }
-    guard !place.isPassed, let piece = pieces.first(where: { !$0.isEmpty }) else {
-      return socket.write(pieces)
-    }
-    // Up to the place, in one go with nothing behind it.
+    guard !place.isPassed else { return socket.write(pieces) }
     var ahead = place
-    let part = UnsafeRawBufferPointer(rebasing: piece.prefix(ahead.read(piece)))
-    let result = withUnsafePointer(to: part) {
-      socket.write(UnsafeBufferPointer(start: $0, count: 1))
-    }
+    let offset = Self.read(pieces, .max, with: &ahead)
+    let result = ahead.isFound ? writeAround(pieces, offset) : socket.write(pieces)
     guard case .moved(let count) = result else { return result }
-    _ = place.read(UnsafeRawBufferPointer(rebasing: part.prefix(count)))
-    if place.isFound {
-      isInserting = true
-      // What it says about the socket, the next write hears as well.
-      _ = insert()
+    _ = Self.read(pieces, count, with: &place)
+    guard place.isFound else { return result }
+    // Those who write are told of their own bytes.
+    let inserted = min(count - offset, pending.count)
+    pending = pending.dropFirst(inserted)
+    isInserting = !pending.isEmpty
+    return .moved(count - inserted)
+  }
+
+  /// Writes the pieces with the field between them, in one go.
+  private func writeAround(
+    _ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ offset: Int
+  ) -> StreamSocketResult {
+    pending.withUnsafeBytes { field in
+      var all: [UnsafeRawBufferPointer] = []
+      var left = offset
+      for piece in pieces where !piece.isEmpty {
+        if left > 0, left <= piece.count {
+          all.append(UnsafeRawBufferPointer(rebasing: piece[..<left]))
+          all.append(field)
+          if left < piece.count { all.append(UnsafeRawBufferPointer(rebasing: piece[left...])) }
+        } else {
+          all.append(piece)
+        }
+        left -= piece.count
+      }
+      return all.withUnsafeBufferPointer(socket.write)
     }
-    return result
+  }
+
+  /// Reads on in the first `count` bytes, and tells how many it took.
+  private static func read(
+    _ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ count: Int,
+    with place: inout AnswerOpening
+  ) -> Int {
+    var left = count
+    for piece in pieces where left > 0 && !place.isPassed {
+      let part = UnsafeRawBufferPointer(rebasing: piece.prefix(left))
+      left -= place.read(part)
+    }
+    return count - left
   }
 
   /// Nil once all of it is written.

@@ -31,6 +31,7 @@ final class HTTP3RequestSocket: StreamSocket {
   private var isBroken = false
   private var edgeTimer: LoopTimer?
   private var edge: Readiness = []
+  private var lingerTimer: LoopTimer?
 
   /// - Parameter hasBody: whether more than the fields comes.
   init(
@@ -122,6 +123,8 @@ final class HTTP3RequestSocket: StreamSocket {
   func close(resetting: Bool) {
     handler = nil
     readerLeft = true
+    if let lingerTimer { loop.cancel(lingerTimer) }
+    lingerTimer = nil
     guard !isBroken else { return }
     // What was answered completely is on its way, and leaves without anybody's help.
     guard answerIsOver else { return breakOff(.internalError) }
@@ -156,8 +159,11 @@ final class HTTP3RequestSocket: StreamSocket {
 
   private func endAnswer() {
     answerIsOver = true
-    // The reader learns that nothing more is wanted.
+    // The reader learns that nothing more is wanted, and closes at its side; or it is made to.
     tellSoon(.readable)
+    let timer = LoopTimer { [weak self] _ in self?.tellSoon(.error) }
+    lingerTimer = timer
+    loop.schedule(timer, at: loop.now + Self.lingerTime)
   }
 
   /// What the share said is no answer, or not the whole of one.
@@ -184,6 +190,8 @@ final class HTTP3RequestSocket: StreamSocket {
 
   /// Of each direction: what HTTP/3 and the tunnel have under way is bounded by their own windows.
   private static let bytesMax = 64 * 1024
+  /// For a service to close, after its answer and our end: it was asked to.
+  private static let lingerTime = Duration.seconds(5)
 }
 
 extension HTTP3RequestSocket: HTTP3Body {

@@ -44,6 +44,20 @@ struct AdvertisingSocketTests {
         == early + first + Self.field + rest)
   }
 
+  @Test("words that are written at once are taken at once")
+  func whole() {
+    let loop = SimLoop()
+    let (near, far) = SimStreamSocket.pair(
+      loop: loop, capacity: 65_536, latency: .milliseconds(1))
+    let visitor = LocalProgram(far)
+    let socket = AdvertisingSocket(near, advertisement: "h3")
+    Farewell.say(PublicAnswer.away, to: socket, loop: loop)
+    loop.run(for: .seconds(5))
+    let heard = String(decoding: visitor.received, as: UTF8.self)
+    #expect(heard.hasPrefix("HTTP/1.1 502 Bad Gateway\r\nAlt-Svc: h3\r\n"))
+    #expect(heard.hasSuffix("try again in a moment\n") && visitor.sawEnd)
+  }
+
   @Test(
     "what is no answer of HTTP/1, or leaves it, passes as it is", arguments: [1, 1_000])
   func untouched(step: Int) {

