@@ -31,7 +31,7 @@ let package = Package(
       swiftSettings: settings),
     // Drives the transport against foreign QUIC stacks; see interop/run-tests.
     .executableTarget(
-      name: "qtun-interop", dependencies: ["CNgtcp2", "QuicTransport"], path: "interop/Endpoint",
+      name: "qtun-interop", dependencies: ["QuicTransport"], path: "interop/Endpoint",
       swiftSettings: settings),
     // The library as another program uses it.
     .executableTarget(

@@ -23,6 +23,7 @@ struct SocketAddressTests {
     arguments: [
       "", "localhost", "192.0.2", "192.0.2.256", "1.2.3.4.5", "192.0.2.1:80", "[::1]", ":::",
       "2001:db8::1::2", "12345::", " 192.0.2.1", "192.0.2.1 ", "fe80::1%no-such-interface",
+      "192.0.2.1\0", "192.0.2.1\0.example.com", "::1\0::1",
     ])
   func refusing(_ text: String) {
     #expect(SocketAddress(text, port: 1) == nil)

@@ -99,7 +99,7 @@ extension HTTP09Server {
     while file.remaining > 0 {
       guard stream.sendCapacity > 0 else { return }
       let count = try? stream.write(reading: { buffer in
-        let count = file.read(into: buffer)
+        let count = file.take(into: buffer)
         return (count, count)
       })
       // Nil: the stream or its connection ended meanwhile, which its delegate hears.

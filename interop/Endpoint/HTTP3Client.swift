@@ -39,11 +39,16 @@ final class HTTP3Client: FetchSession, StreamDelegate {
   func streamReadable(_ stream: StreamCore) {
     session?.readable(stream) { event in
       switch event {
-      case .field(_, ":status", let status):
-        if status != "200" { list.end(.failed("the server answered with status \(status)")) }
+      case .fields(_, let fields, _):
+        let status = fields.first { $0.name == ":status" }?.text ?? ""
+        // RFC 9110 §15.2: the final answer is still to come.
+        if !status.hasPrefix("1"), status != "200" {
+          list.end(.failed("the server answered with status \(status)"))
+        }
       case .data(let id, let bytes): bytes.withUnsafeBytes { list.append($0, to: id) }
       case .end(let id): list.finish(id)
-      case .field, .endOfFields, .stopSending, .resetStream: break
+      case .oversized: list.end(.failed("the server's answer has too many fields"))
+      case .stopSending, .resetStream: break
       }
     }
     if let connection = stream.connection { startRequests(on: connection) }
@@ -73,9 +78,10 @@ final class HTTP3Client: FetchSession, StreamDelegate {
       session?.submitRequest(
         on: stream,
         [
-          (":method", "GET"), (":scheme", "https"), (":authority", request.authority),
-          (":path", request.path), ("user-agent", "qtun-interop"),
-        ])
+          HTTP3Field(":method", "GET"), HTTP3Field(":scheme", "https"),
+          HTTP3Field(":authority", request.authority), HTTP3Field(":path", request.path),
+          HTTP3Field("user-agent", "qtun-interop"),
+        ], body: nil)
     }
   }
 }

@@ -37,9 +37,10 @@ final class HTTP3Server: ConnectionDelegate, StreamDelegate {
   func streamReadable(_ stream: StreamCore) {
     session?.readable(stream) { event in
       switch event {
-      case .field(let id, let name, let value): note(id, name, value)
+      case .fields(let id, let fields, _): for field in fields { note(id, field) }
       case .end(let id): if id == stream.id { answer(stream) }
-      case .endOfFields, .data, .stopSending, .resetStream: break
+      case .oversized: session?.abandon(stream, .excessiveLoad)
+      case .data, .stopSending, .resetStream: break
       }
     }
   }
@@ -61,10 +62,10 @@ final class HTTP3Server: ConnectionDelegate, StreamDelegate {
     session?.closed(stream)
   }
 
-  private func note(_ id: StreamID, _ name: String, _ value: String) {
-    switch name {
-    case ":method": requests[id, default: Request()].method = value
-    case ":path": requests[id, default: Request()].path = value
+  private func note(_ id: StreamID, _ field: HTTP3Field) {
+    switch field.name {
+    case ":method": requests[id, default: Request()].method = field.text
+    case ":path": requests[id, default: Request()].path = field.text
     default: break
     }
   }
@@ -72,15 +73,17 @@ final class HTTP3Server: ConnectionDelegate, StreamDelegate {
   private func answer(_ stream: StreamCore) {
     guard let request = requests.removeValue(forKey: stream.id) else { return }
     guard request.method == "GET" else {
-      session?.submitResponse(on: stream, [(":status", "405"), ("allow", "GET")], body: nil)
+      session?.submitResponse(
+        on: stream, [HTTP3Field(":status", "405"), HTTP3Field("allow", "GET")], body: nil)
       return
     }
     guard let file = root.file(at: request.path) else {
-      session?.submitResponse(on: stream, [(":status", "404")], body: nil)
+      session?.submitResponse(on: stream, [HTTP3Field(":status", "404")], body: nil)
       return
     }
     session?.submitResponse(
-      on: stream, [(":status", "200"), ("content-length", String(file.size))], body: file)
+      on: stream,
+      [HTTP3Field(":status", "200"), HTTP3Field("content-length", String(file.size))], body: file)
   }
 
   /// What of a request matters here; nghttp3 bounds the size of a field.

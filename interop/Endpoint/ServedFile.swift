@@ -19,10 +19,19 @@ final class ServedFile {
   }
 
   /// Reads the next bytes; zero when the file ended early or cannot be read.
-  func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+  func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
     let count = Glibc.read(descriptor.raw, buffer.baseAddress, min(buffer.count, remaining))
     guard count > 0 else { return 0 }
     remaining -= count
     return count
+  }
+}
+
+extension ServedFile: HTTP3Body {
+  func read(into buffer: UnsafeMutableRawBufferPointer) -> HTTP3BodyPart {
+    guard remaining > 0 else { return .bytes(0, isLast: true) }
+    let count = take(into: buffer)
+    // The file became shorter than its announced length.
+    return count > 0 ? .bytes(count, isLast: remaining == 0) : .failed
   }
 }

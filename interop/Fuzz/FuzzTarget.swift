@@ -6,7 +6,8 @@ struct FuzzTarget: Sendable {
   let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
   /// Every target. A decoder that gets one has its seeds in Corpus.
-  static let all: [FuzzTarget] = wire + access + flows + punch + transport
+  static let all: [FuzzTarget] =
+    wire + access + flows + http + carriers + punch + transport
 }
 
 /// Stops the run: libFuzzer writes the input down.

@@ -21,6 +21,7 @@ from cli.sockets import dial, free_tcp_port, receive_exactly, receive_to_end
 from cli.stage import Stage, end, first_line, require_line, require_text
 from harness.process import Process
 from harness.suite import require
+from harness.workspace import free_port
 
 GROUP = Group("names")
 
@@ -28,8 +29,12 @@ GROUP = Group("names")
 class Relay:
     """A running `qtun relay` that gives out names below .test."""
 
-    def __init__(self, stage: Stage, *options: object) -> None:
-        self.http, self.tls = free_tcp_port(), free_tcp_port()
+    def __init__(self, stage: Stage, *options: object, has_udp: bool = True) -> None:
+        self.http, self.tls = free_tcp_port(), free_port()
+        if not has_udp:
+            other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            other.bind(("127.0.0.1", self.tls))
+            stage.at_end(other.close)
         self.process = stage.start(
             "relay", "--listen", "127.0.0.1:0", "--open", "--names", "*.test", "--state",
             stage.workspace.path / "state", "--http", f"127.0.0.1:{self.http}", "--tls",
@@ -413,6 +418,48 @@ def _https(stage: Stage) -> None:
     files[0].unlink()
     time.sleep(1.1)
     require(served_with() == "new", "a missing certificate took the old one away")
+
+
+@GROUP.case("name-h3", seconds=60)
+def _http3(stage: Stage) -> None:
+    """HTTP/3 that ends at the relay, asked for by ngtcp2's client; without UDP, HTTPS alone."""
+    program = stage.tools.program("gtlsclient")
+    certificate, key = _certificate(stage, "relay", "a.test", "b.test")
+    words = ["--certificate", certificate, "--certificate-key", key]
+    relay = Relay(stage, *words)
+    require_line(relay.process, f"serving names.*h3.*udp:127.0.0.1:{relay.tls}")
+    port, site = _site(stage, "a")
+    share = _share(stage, relay, port, "--public", "a.test")
+    downloads = stage.workspace.downloads
+
+    def ask(url: str, *options: object) -> str:
+        done = subprocess.run(
+            [program, "-q", "--exit-on-all-streams-close", f"--download={downloads}", *options,
+             "--sni", "a.test", "127.0.0.1", str(relay.tls), url], capture_output=True, timeout=20)
+        return (done.stdout + done.stderr).decode(errors="replace")
+
+    ask("https://a.test/page")
+    require((downloads / "page").read_text() == "a", "another page")
+    require(site.seen == ["/page a.test"], f"the site saw {site.seen}")
+    require_line(share, r"200  GET  /page")
+    body = stage.workspace.path / "body"
+    body.write_bytes(b"x" * 3_000_000)
+    ask("https://a.test/up", "--http-method", "POST", "--data", body)
+    require((downloads / "up").read_text() == "3000000", "the body did not arrive")
+    ask("https://b.test/nobody")
+    require_text((downloads / "nobody").read_text(), "nobody shares b.test here")
+    ask("https://c.test/other")
+    require_text((downloads / "other").read_text(), "this connection leads to another host")
+    fetch = ["--cacert", str(certificate), "-i"]
+    page = _curl(relay.tls, "https://a.test/", *fetch)
+    require_text(page, f'Alt-Svc: h3=":{relay.tls}"; ma=3600')
+    require("Alt-Svc" not in _curl(relay.http, "http://a.test/", "-i"), "told without TLS")
+    require(end(relay.process, signal.SIGTERM) == 0, "the relay did not end well")
+    relay = Relay(stage, *words, has_udp=False)
+    require_line(relay.process, "HTTP/3 is not served")
+    _share(stage, relay, port, "--public", "a.test")
+    page = _curl(relay.tls, "https://a.test/", *fetch)
+    require("200 OK" in page and "Alt-Svc" not in page, f"HTTPS alone gives {page}")
 
 
 @GROUP.case("name-qr")

@@ -17,11 +17,12 @@ INTEGERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A type, and what the rules ask about: data of CRYPTO, paths and connection IDs."""
+    """A type, and what is asked about: data of streams, CRYPTO, paths and connection IDs."""
 
     type: int
     offset: int = 0
     data: bytes = b""
+    stream: int = -1
 
 
 def parse(payload: bytes) -> list[Frame]:
@@ -75,9 +76,7 @@ def _pull(buffer: Buffer, kind: int) -> Frame:
 
 
 def _pull_stream(buffer: Buffer, kind: int) -> Frame:
-    buffer.pull_uint_var()
+    stream = buffer.pull_uint_var()
     offset = buffer.pull_uint_var() if kind & 4 else 0
     size = buffer.pull_uint_var() if kind & 2 else buffer.capacity - buffer.tell()
-    # The bytes are judged as files; here only their number matters.
-    buffer.seek(buffer.tell() + size)
-    return Frame(kind, offset)
+    return Frame(kind, offset, buffer.pull_bytes(size), stream)

@@ -1,6 +1,6 @@
 /// Umbrella header of the C side: ngtcp2, GnuTLS, nghttp3 and the shims around them.
 ///
-/// Only QuicTransport (and the interop endpoint, for nghttp3) imports this module. Every symbol of
+/// Only QuicTransport imports this module. Every symbol of
 /// ours starts with `qtun_`; each shim says which limit of the Swift importer it works around.
 #ifndef QTUN_CNGTCP2_H
 #define QTUN_CNGTCP2_H

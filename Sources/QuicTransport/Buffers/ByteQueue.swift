@@ -1,21 +1,26 @@
 /// Bytes in, bytes out, in order; its memory is reused once it has run empty.
-struct ByteQueue {
+public struct ByteQueue {
   private var bytes: [UInt8] = []
   private var head = 0
 
-  var count: Int { bytes.count - head }
+  /// An empty one.
+  public init() {}
 
-  mutating func append(_ more: UnsafeRawBufferPointer) {
+  /// Bytes in it.
+  public var count: Int { bytes.count - head }
+
+  /// Adds a copy of them at the end.
+  public mutating func append(_ more: UnsafeRawBufferPointer) {
     bytes.append(contentsOf: more)
   }
 
   /// Lends what is there.
-  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+  public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[head...])) }
   }
 
   /// Drops `amount` bytes from the front.
-  mutating func removeFirst(_ amount: Int) {
+  public mutating func removeFirst(_ amount: Int) {
     precondition(amount <= count)
     head += amount
     if head == bytes.count {

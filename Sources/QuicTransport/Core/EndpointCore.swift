@@ -34,7 +34,7 @@ public final class EndpointCore {
 
   let chunks = ChunkPool()
   private let packets = PacketMemory()
-  private let credentials: Credentials
+  private var credentials: Credentials
   private let secrets: EndpointSecrets
   private var sockets: [any DatagramSocket] = []
   private var routes: [ConnectionID: ConnectionCore] = [:]
@@ -65,6 +65,11 @@ public final class EndpointCore {
     credentials = try Credentials(settings.authentication)
     secrets = EndpointSecrets(resetKey: settings.resetKey)
     stateless = StatelessResponder(secrets: secrets, shard: settings.shard, now: loop.now)
+  }
+
+  /// Shows this certificate to clients from now on, in place of what the settings name.
+  public func show(_ certificate: TLSStreamCredentials) {
+    credentials = Credentials(showing: certificate)
   }
 
   /// Adds a socket; several may be used at once, told apart by their local port.

@@ -30,7 +30,8 @@ public struct SocketAddress: Hashable, Sendable {
   /// Parses a numeric address without port: `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`.
   public init?(_ text: String, port: UInt16) {
     var address = qtun_address()
-    guard qtun_address_parse(text, &address) else { return nil }
+    // C sees a zero byte as the end of the text.
+    guard !text.utf8.contains(0), qtun_address_parse(text, &address) else { return nil }
     self.init(high: address.high, low: address.low, scope: address.scope, port: port)
   }
 

@@ -57,6 +57,8 @@ final class Credentials {
   let handle: gnutls_certificate_credentials_t
   let authentication: Authentication
   let priorities = Priorities()
+  /// The owner of the handle, where this is not.
+  private let shared: TLSStreamCredentials?
 
   /// - Throws: `QuicError.configuration` naming the file that could not be used.
   init(_ authentication: Authentication) throws(QuicError) {
@@ -66,6 +68,7 @@ final class Credentials {
     }
     self.handle = handle
     self.authentication = authentication
+    shared = nil
     switch authentication {
     case .rawPublicKey(let identity): try load(identity)
     case .certificates(let files): try load(files)
@@ -76,8 +79,17 @@ final class Credentials {
     }
   }
 
+  /// Of a server that shows what another server over TCP shows, and asks clients for nothing.
+  init(showing credentials: TLSStreamCredentials) {
+    handle = credentials.handle
+    shared = credentials
+    authentication = .certificates(
+      CertificateFiles(
+        chainFile: nil, keyFile: nil, trust: .insecureAny, requiresClientCertificate: false))
+  }
+
   deinit {
-    gnutls_certificate_free_credentials(handle)
+    if shared == nil { gnutls_certificate_free_credentials(handle) }
   }
 
   private func load(_ identity: Identity) throws(QuicError) {

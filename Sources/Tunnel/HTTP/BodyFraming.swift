@@ -92,20 +92,28 @@ struct BodyCounter {
   }
 
   /// Takes the next bytes of the stream.
-  mutating func read(_ bytes: some RandomAccessCollection<UInt8>) -> Outcome {
+  ///
+  /// - Parameter data: is lent what of them is the body itself, without what chunks add.
+  mutating func read<Bytes: RandomAccessCollection<UInt8>>(
+    _ bytes: Bytes, data: (Bytes.SubSequence) -> Void = { _ in }
+  ) -> Outcome {
     if isEmpty { return .ended(count: 0) }
     var rest = bytes[...]
     while !rest.isEmpty {
       let isOver: Bool
       switch state {
-      case .untilClose: return .goesOn
+      case .untilClose:
+        data(rest)
+        return .goesOn
       case .counting(let left):
         let count = Int(min(left, UInt64(rest.count)))
+        data(rest.prefix(count))
         rest = rest.dropFirst(count)
         state = .counting(left - UInt64(count))
         isOver = left == UInt64(count)
       case .chunk(let left):
         let count = Int(min(left, UInt64(rest.count)))
+        data(rest.prefix(count))
         rest = rest.dropFirst(count)
         state = left == UInt64(count) ? .chunkReturn : .chunk(left - UInt64(count))
         isOver = false

@@ -61,7 +61,7 @@ struct HTTPHead: Equatable {
       var line = line
       // Every line but the last still has its CR; a bare LF is refused (RFC 9112 §2.2).
       if index < lines.count - 1, line.popLast() != UInt8(ascii: "\r") { return .malformed }
-      guard line.allSatisfy({ $0 == 0x09 || $0 >= 0x20 && $0 != 0x7f }) else { return .malformed }
+      guard FieldRules.isValue(line) else { return .malformed }
       if index == 0 {
         head = requestLine(line)
       } else {
@@ -90,7 +90,7 @@ struct HTTPHead: Equatable {
 
   private static func requestLine(_ line: ArraySlice<UInt8>) -> HTTPHead? {
     let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
-    guard parts.count == 3, isToken(parts[0]), !parts[1].isEmpty,
+    guard parts.count == 3, FieldRules.isName(parts[0]), !parts[1].isEmpty,
       parts[1].allSatisfy({ (0x21...0x7e).contains($0) })
     else { return nil }
     let minorVersion: Int
@@ -106,9 +106,8 @@ struct HTTPHead: Equatable {
 
   /// RFC 9112 §5: no white space before the colon, no folded lines.
   private static func field(_ line: ArraySlice<UInt8>) -> Field? {
-    guard let colon = line.firstIndex(of: UInt8(ascii: ":")), isToken(line[..<colon]) else {
-      return nil
-    }
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")), FieldRules.isName(line[..<colon])
+    else { return nil }
     return Field(
       name: String(decoding: line[..<colon], as: UTF8.self),
       value: Array(trimmed(line[(colon + 1)...])))
@@ -118,16 +117,5 @@ struct HTTPHead: Equatable {
     var rest = bytes.drop { $0 == 0x20 || $0 == 0x09 }
     while rest.last == 0x20 || rest.last == 0x09 { rest.removeLast() }
     return rest
-  }
-
-  /// RFC 9110 §5.6.2.
-  private static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
-    !bytes.isEmpty
-      && bytes.allSatisfy { byte in
-        switch byte {
-        case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
-      }
   }
 }

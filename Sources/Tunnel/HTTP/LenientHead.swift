@@ -6,12 +6,15 @@
 struct LenientHead: Equatable {
   /// `GET /qtun HTTP/1.1` or `HTTP/1.1 101 Switching Protocols`
   let startLine: String
-  private let fields: [Field]
+  let fields: [Field]
 
-  private struct Field: Equatable {
+  struct Field: Equatable {
     /// In lower case.
     let name: String
-    let value: String
+    /// As it came: no encoding is agreed on (RFC 9110 §5.5).
+    let bytes: [UInt8]
+
+    var value: String { String(decoding: bytes, as: UTF8.self) }
   }
 
   /// The parts of the start line; the last one takes the rest of the line.
@@ -31,7 +34,7 @@ struct LenientHead: Equatable {
   /// The members, in lower case, of the comma-separated lists in every field of that name.
   func members(of name: String) -> [String] {
     values(name).flatMap { value in
-      value.split(separator: ",").map { Self.trim($0).lowercased() }
+      value.split(separator: ",").map { Self.trimmed($0).lowercased() }
     }
   }
 
@@ -54,37 +57,49 @@ struct LenientHead: Equatable {
   /// Reads the lines between the first byte and the empty line; nil where one is no field.
   init?(_ bytes: [UInt8]) {
     var lines = bytes.split(separator: UInt8(ascii: "\n")).map { line in
-      String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
+      line.last == UInt8(ascii: "\r") ? line.dropLast() : line
     }[...]
     guard let start = lines.popFirst() else { return nil }
     var fields: [Field] = []
     for line in lines where !line.isEmpty {
       // RFC 9112 §5.1: no white space before the colon; §5.2: no folded lines.
-      guard let colon = line.firstIndex(of: ":"), colon != line.startIndex,
-        !line[..<colon].contains(where: \.isWhitespace)
-      else { return nil }
+      guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon != line.startIndex else {
+        return nil
+      }
+      let name = String(decoding: line[..<colon], as: UTF8.self)
+      guard !name.contains(where: \.isWhitespace) else { return nil }
       fields.append(
-        Field(
-          name: line[..<colon].lowercased(),
-          value: String(Self.trim(line[line.index(after: colon)...]))))
+        Field(name: name.lowercased(), bytes: Array(Self.trimmed(line[(colon + 1)...]))))
     }
-    startLine = start
+    startLine = String(decoding: start, as: UTF8.self)
     self.fields = fields
   }
 
-  private static func trim(_ text: Substring) -> Substring {
+  private static func trimmed(_ text: Substring) -> Substring {
     var text = text
     while text.first == " " || text.first == "\t" { text.removeFirst() }
     while text.last == " " || text.last == "\t" { text.removeLast() }
     return text
   }
+
+  private static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var rest = bytes.drop { $0 == 0x20 || $0 == 0x09 }
+    while rest.last == 0x20 || rest.last == 0x09 { rest.removeLast() }
+    return rest
+  }
 }
 
 /// Finds the head of an HTTP message in a byte stream that comes in pieces, and no more than that.
 struct LenientHeadReader {
+  private let bytesMax: Int
   private var bytes: [UInt8] = []
   /// How many bytes stand in the last line so far, but for a carriage return.
   private var lineCount = 0
+
+  /// - Parameter bytesMax: longer heads are too long.
+  init(bytesMax: Int = LenientHeadReader.bytesMax) {
+    self.bytesMax = bytesMax
+  }
 
   /// What a piece of the stream brought.
   enum Outcome: Equatable {
@@ -98,7 +113,7 @@ struct LenientHeadReader {
   /// Takes the next piece of the stream.
   mutating func read(_ piece: UnsafeRawBufferPointer) -> Outcome {
     for (index, byte) in piece.enumerated() {
-      guard bytes.count < Self.bytesMax else { return .oversized }
+      guard bytes.count < bytesMax else { return .oversized }
       bytes.append(byte)
       switch byte {
       case UInt8(ascii: "\n"):

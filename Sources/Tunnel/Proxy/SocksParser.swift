@@ -126,11 +126,11 @@ extension WireReader {
     return raw(Int(count))
   }
 
-  /// Bytes up to a zero byte, which is dropped; nil while there is none.
+  /// Bytes up to a zero byte, which is dropped; nil while there is none, and for too many.
   fileprivate mutating func terminated() -> ArraySlice<UInt8>? {
     var copy = self
     var count = 0
-    while let byte = copy.byte() {
+    while count <= Self.fieldMax, let byte = copy.byte() {
       if byte == 0 {
         defer { _ = self.byte() }
         return raw(count)
@@ -140,6 +140,9 @@ extension WireReader {
     return nil
   }
 
-  /// A field without its end that is longer than any: 255 bytes, as for SOCKS5.
-  fileprivate var isTooLong: Bool { count > 255 }
+  /// A field without its end is longer than any.
+  fileprivate var isTooLong: Bool { count > Self.fieldMax }
+
+  /// As for SOCKS5.
+  private static let fieldMax = 255
 }

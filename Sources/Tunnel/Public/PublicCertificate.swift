@@ -30,8 +30,14 @@ final class PublicCertificate {
 
   /// What to show to a visitor of this host; nil where the certificate is for others.
   func credentials(for host: String) -> TLSStreamCredentials? {
+    let current = current()
+    return current.isFor(host) ? current : nil
+  }
+
+  /// What to show to a visitor who has not said yet whom it wants.
+  func current() -> TLSStreamCredentials {
     lookAgain()
-    return credentials.isFor(host) ? credentials : nil
+    return credentials
   }
 
   private func lookAgain() {

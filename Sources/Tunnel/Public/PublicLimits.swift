@@ -33,6 +33,10 @@ public struct PublicLimits: Equatable, Sendable {
   /// How long they may take for it.
   public var undecidedFor = Duration.seconds(10)
 
+  /// Connections by HTTP/3, each with some tens of kilobytes; their requests are visitors and count
+  /// as such.
+  public var visitsByHTTP3Max = 4_096
+
   /// The defaults.
   public init() {}
 }

@@ -21,9 +21,11 @@ final class PublicListeners {
   var onLeases: () -> Void = {}
   /// What visitors of the TLS port see whose host is shared as a web site; nil where TLS ends at shares
   /// only.
-  var certificate: PublicCertificate?
+  private var certificate: PublicCertificate?
   /// Where their requests are read.
   private lazy var inside = makeDoor(.http)
+  /// Where they may come by HTTP/3; nil where they may not.
+  private(set) var http3: HTTP3Door?
   /// The shared ports, by kind.
   private var doors: [PublicKind: (door: PublicDoor, listener: ServedListeners.OpenListener)] = [:]
   private(set) var places: [LeaseBook.Place: PublicPlace] = [:]
@@ -73,6 +75,40 @@ final class PublicListeners {
     doors[kind.kind] = (door, listener)
   }
 
+  /// Serves HTTPS where TLS does not end at shares, and HTTP/3 beside it if UDP has the port.
+  ///
+  /// - Throws: `.configuration`.
+  func openHTTPS(with files: CertificateFiles) throws(QuicError) {
+    let certificate = try PublicCertificate(files, loop: loop, onEvent: onEvent)
+    self.certificate = certificate
+    guard let address = doorAddresses[.tls] else { return }
+    let socket: any DatagramSocket
+    do throws(RuntimeError) {
+      socket = try sockets.bindQuic(address)
+    } catch {
+      return onEvent(.http3Unavailable(address, error))
+    }
+    do throws(QuicError) {
+      http3 = try HTTP3Door(
+        socket, certificate: certificate, files: files, limits: limits, loop: loop,
+        serves: { [weak self] host in self?.servesInside(host) ?? false },
+        deliver: { [weak self] socket, source, local in
+          guard let self else { return socket.close(resetting: true) }
+          inside.accept(socket, from: source, at: local)
+        })
+    } catch {
+      socket.close()
+      throw error
+    }
+  }
+
+  /// Whether HTTPS for the host ends here: by TCP, a share that holds the name for TLS comes first.
+  private func servesInside(_ host: String) -> Bool {
+    let name = PublicName.canonical(host) ?? PublicName.rest
+    return certificate?.credentials(for: host) != nil
+      && places[LeaseBook.Place(kind: .tls, port: 0, name: name)] == nil
+  }
+
   private func makeDoor(_ kind: DoorKind) -> PublicDoor {
     PublicDoor(kind: kind, limits: limits, loop: loop) { [weak self] visitor, name in
       guard let self else { return visitor.socket.close(resetting: true) }
@@ -90,6 +126,8 @@ final class PublicListeners {
       door.close()
     }
     doors.removeAll()
+    http3?.close()
+    http3 = nil
     inside.close()
     for stay in Array(flows.values) { stay.flow.abort() }
     watch.stop()
@@ -350,7 +388,9 @@ extension PublicListeners {
       return false
     }
     plain.start()
-    inside.accept(plain, from: visitor.source, at: visitor.destination)
+    let socket: any StreamSocket =
+      http3.map { AdvertisingSocket(plain, advertisement: $0.advertisement) } ?? plain
+    inside.accept(socket, from: visitor.source, at: visitor.destination)
     return true
   }
 

@@ -56,7 +56,7 @@ public struct PublicSettings: Sendable {
     }
     if let certificate {
       do throws(QuicError) {
-        listeners.certificate = try PublicCertificate(certificate, loop: loop, onEvent: onEvent)
+        try listeners.openHTTPS(with: certificate)
       } catch {
         listeners.close()
         throw .certificate(file: certificate.certificate, error)

@@ -11,6 +11,8 @@ struct PublicSockets {
   let host: SocketAddress
   let listen: Listen
   let bindDatagrams: (SocketAddress) throws(RuntimeError) -> any DatagramSocket
+  /// The same for visitors who speak QUIC with the relay itself.
+  let bindQuic: (SocketAddress) throws(RuntimeError) -> any DatagramSocket
 }
 
 extension PublicSockets {
@@ -27,6 +29,10 @@ extension PublicSockets {
       bindDatagrams: { address throws(RuntimeError) in
         try UDPSocket(
           loop: loop, opening: .programs(address), bufferBytes: SessionSettings.socketBufferBytes)
+      },
+      bindQuic: { address throws(RuntimeError) in
+        try UDPSocket(
+          loop: loop, binding: address, bufferBytes: SessionSettings.socketBufferBytes)
       })
   }
 }

@@ -19,6 +19,8 @@ public actor Relay {
   public nonisolated let coresRefusal: RuntimeError?
   /// The ports that shares have in common, by what they speak.
   public nonisolated let doors: [PublicKind: SocketAddress]
+  /// Where shares that are reached by HTTPS are reached by HTTP/3 as well.
+  public nonisolated let http3Address: SocketAddress?
 
   private let loop: EpollLoop
   private let listener: TCPListener
@@ -186,6 +188,7 @@ public actor Relay {
     coresRefusal = cores.refusal
     self.leases = leases
     doors = core.publicListeners?.doorAddresses ?? [:]
+    http3Address = core.publicListeners?.http3?.address
     self.loop = loop
     self.identity = identity
     self.localAddress = localAddress

@@ -24,6 +24,8 @@ public enum RelayEvent: Sendable {
   case certificateRenewed(file: String)
   /// It changed, and cannot be used as it is; the one from before stands in.
   case certificateUnusable(file: String, reason: String)
+  /// HTTPS is served, and HTTP/3 is not: its UDP port cannot be had.
+  case http3Unavailable(SocketAddress, RuntimeError)
 }
 
 /// The sums of a relay since it began.

@@ -121,6 +121,9 @@ struct RelayCommand: Sendable {
     for (kind, address) in relay.doors.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
       run.log.info("serving names", .cause(kind.rawValue), .address(address.description))
     }
+    if let address = relay.http3Address {
+      run.log.info("serving names", .cause("h3"), .address("udp:\(address)"))
+    }
     if run.settings.logFormat == .text, !run.settings.isQuiet {
       let token = settings.isOpen ? "" : " --token-file FILE"
       run.console.printLine(
@@ -136,6 +139,7 @@ struct RelayCommand: Sendable {
       result.member("cores", Int64(relay.cores))
       result.member("http", relay.doors[.http]?.description)
       result.member("tls", relay.doors[.tls]?.description)
+      result.member("http3", relay.http3Address?.description)
       result.member(
         "stun_ports", relay.stunPorts.map { String($0) }.joined(separator: " "))
     }
@@ -203,6 +207,9 @@ extension LoopRun {
       log.warning(
         "certificate cannot be used", .file(file), .cause(reason),
         .fix("visitors see the one from before; put a certificate and its key there"))
+    case .http3Unavailable(let address, let error):
+      let failure = Failure.cannotBind(HostPort(address), errno: error.code)
+      log.warning("HTTP/3 is not served", .cause(failure.cause), .fix(failure.fix))
     }
   }
 }

@@ -39,6 +39,20 @@ struct ProxyParserTests {
     return .request(ProxyRequest(destination: destination, dialect: dialect, early: early))
   }
 
+  @Test("a field of SOCKS4 is 255 bytes long at most, whether or not its end is there")
+  func socks4Fields() {
+    for bytewise in [true, false] {
+      for (count, isRight) in [(255, true), (256, false), (4_000, false)] {
+        let field = [UInt8](repeating: 0x61, count: count) + [0]
+        let user = converse([4, 1, 0, 80, 192, 0, 2, 1] + field, bytewise: bytewise).last
+        let name = converse([4, 1, 0, 80, 0, 0, 0, 1, 0] + field, bytewise: bytewise).last
+        let refusal = ProxyParser.Step.refuse(ProxyDialect.socks4Reply(0x5b))
+        #expect((user == request("192.0.2.1", 80, .socks4)) == isRight)
+        #expect((user == refusal) == !isRight && (name == refusal) == !isRight)
+      }
+    }
+  }
+
   @Test("SOCKS5 CONNECT with each kind of address", arguments: [true, false])
   func socks5(bytewise: Bool) {
     let hello: [UInt8] = [5, 2, 1, 0]

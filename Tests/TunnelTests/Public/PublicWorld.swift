@@ -27,9 +27,12 @@ final class PublicWorld {
     var access = RelayAccess.open
     var roundTrip = Duration.milliseconds(20)
     var hasDoor = false
+    /// HTTPS and HTTP/3 that end at the relay, for `server.test`.
+    var hasHTTPS = false
   }
 
   static let door = SocketAddress.serverHost.with(port: 8_080)
+  static let tlsDoor = SocketAddress.serverHost.with(port: 8_443)
 
   init(_ configure: (inout Options) -> Void = { _ in }) throws {
     var options = Options()
@@ -54,6 +57,13 @@ final class PublicWorld {
       limits: options.limits, sockets: ports.sockets, host: "relay.example",
       loop: network.loop, onEvent: { _ in })
     if options.hasDoor { try listeners.openDoor(.http, at: door) }
+    if options.hasHTTPS {
+      try listeners.openDoor(.tls, at: tlsDoor)
+      try listeners.openHTTPS(
+        with: Tunnel.CertificateFiles(
+          certificate: SourceFile.path(fixtures + "server.pem"),
+          key: SourceFile.path(fixtures + "server-key.pem")))
+    }
     relay.core.publicListeners = listeners
     return (relay, listeners)
   }
@@ -64,6 +74,8 @@ final class PublicWorld {
       file = LeaseText.encode(listeners.book, time: time, now: loop.now)
     }
   }
+
+  private static let fixtures = "Tests/QuicTransportTests/Fixtures/"
 
   /// Seconds since 1970.
   private var time: UInt64 { 1_800_000_000 + loop.now.nanoseconds / 1_000_000_000 }
@@ -216,6 +228,10 @@ final class SimPublicPorts {
         let socket = network.bind(address)
         udp[address] = socket
         return socket
+      },
+      bindQuic: { [self] address throws(RuntimeError) in
+        try check(address)
+        return network.bind(address)
       })
   }
 

@@ -3,11 +3,16 @@ import Testing
 
 /// Files of this repository, found from where this one is.
 enum SourceFile {
-  /// The text of the file at `path` below the repository's root.
-  static func read(_ path: String) throws -> String {
+  /// Where the file at `path` below the repository's root is.
+  static func path(_ path: String) -> String {
     // Tests/TunnelTests/Support/SourceFile.swift
     let root = #filePath.split(separator: "/").dropLast(4)
-    let full = "/" + root.joined(separator: "/") + "/" + path
+    return "/" + root.joined(separator: "/") + "/" + path
+  }
+
+  /// The text of the file at `path` below the repository's root.
+  static func read(_ path: String) throws -> String {
+    let full = Self.path(path)
     let file = try #require(fopen(full, "r"), "no file at \(full)")
     defer { fclose(file) }
     var bytes: [UInt8] = []

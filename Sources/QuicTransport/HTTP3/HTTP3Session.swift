@@ -1,19 +1,23 @@
-import CNgtcp2
-import QuicTransport
+internal import CNgtcp2
 
-/// HTTP/3 on one connection: the owner of one `nghttp3_conn` (RFC 9114).
+/// HTTP/3 on one connection: the owner of one `nghttp3_conn` (RFC 9114). On the loop.
 ///
-/// Callbacks translate and append; `takeEvents` hands out what happened. Bytes go to and from QUIC
-/// streams at once, so nghttp3 holds no more than what one stream was given last. The QPACK dynamic
-/// table is off, which is nghttp3's default: no stream ever waits for another.
-final class HTTP3Session {
+/// The owner is the delegate of the connection and its streams, and passes on what it hears; what
+/// nghttp3 finds in the streams comes out of `readable`. Bytes go to and from QUIC streams at once, so
+/// nghttp3 holds no more than what one stream was given last. The QPACK dynamic table is off, which is
+/// nghttp3's default: no stream ever waits for another.
+public final class HTTP3Session {
   private var handle: OpaquePointer?
   private let connection: ConnectionCore
   var events: [Event] = []
   /// Our streams by number: nghttp3 names the stream that it wants to write to.
   private var streams: [Int64: StreamCore] = [:]
   /// Answers under way, by stream.
-  var bodies: [Int64: ServedFile] = [:]
+  var bodies: [Int64: any HTTP3Body] = [:]
+  /// Messages whose fields are coming in, by stream.
+  var sections: [Int64: FieldSection] = [:]
+  /// Streams whose end nghttp3 was told of.
+  private var ended: Set<Int64> = []
   /// What a body is read into on its way to the stream.
   let block = UnsafeMutableRawBufferPointer.allocate(
     byteCount: HTTP3Session.blockBytes, alignment: 64)
@@ -21,7 +25,8 @@ final class HTTP3Session {
   /// nghttp3 reported an error; only freeing it is allowed.
   private var hasFailed = false
 
-  init(_ connection: ConnectionCore) {
+  /// For a connection that is ready; `start` begins.
+  public init(_ connection: ConnectionCore) {
     self.connection = connection
   }
 
@@ -34,9 +39,10 @@ final class HTTP3Session {
 
   /// Opens the control stream and the two QPACK streams (RFC 9114 §6.2); their delegate is
   /// `delegate`.
-  func start(delegate: any StreamDelegate) {
+  public func start(delegate: any StreamDelegate) {
     var settings = nghttp3_settings()
     qtun_http3_settings_default(&settings)
+    settings.max_field_section_size = UInt64(Self.fieldSectionMax)
     var callbacks = Self.callbacks
     let owner = Unmanaged.passUnretained(self).toOpaque()
     let result =
@@ -65,23 +71,40 @@ final class HTTP3Session {
 
   // MARK: Messages
 
-  /// Sends a request without body on a fresh stream.
-  func submitRequest(on stream: StreamCore, _ fields: [(name: String, value: String)]) {
+  /// Sends a request on a fresh stream, with or without a body.
+  public func submitRequest(
+    on stream: StreamCore, _ fields: [HTTP3Field], body: (any HTTP3Body)?
+  ) {
     guard let handle = live else { return }
     streams[stream.id.number] = stream
+    bodies[stream.id.number] = body
+    var reader = nghttp3_data_reader(read_data: Self.readBody)
     check(
       Self.withFields(fields) { fields in
-        nghttp3_conn_submit_request(
-          handle, stream.id.number, fields.baseAddress, fields.count, nil, nil)
+        body == nil
+          ? nghttp3_conn_submit_request(
+            handle, stream.id.number, fields.baseAddress, fields.count, nil, nil)
+          : nghttp3_conn_submit_request(
+            handle, stream.id.number, fields.baseAddress, fields.count, &reader, nil)
       })
     flush()
   }
 
-  /// Answers a request, with the file as body.
-  func submitResponse(
-    on stream: StreamCore, _ fields: [(name: String, value: String)], body: ServedFile?
+  /// Announces the answer to a request (RFC 9110 §15.2).
+  public func submitInformation(on stream: StreamCore, _ fields: [HTTP3Field]) {
+    guard let handle = live, streams[stream.id.number] != nil else { return }
+    check(
+      Self.withFields(fields) { fields in
+        nghttp3_conn_submit_info(handle, stream.id.number, fields.baseAddress, fields.count)
+      })
+    flush()
+  }
+
+  /// Answers a request, with or without a body.
+  public func submitResponse(
+    on stream: StreamCore, _ fields: [HTTP3Field], body: (any HTTP3Body)?
   ) {
-    guard let handle = live else { return }
+    guard let handle = live, streams[stream.id.number] != nil else { return }
     bodies[stream.id.number] = body
     var reader = nghttp3_data_reader(read_data: Self.readBody)
     check(
@@ -95,46 +118,89 @@ final class HTTP3Session {
     flush()
   }
 
+  /// The body of an answer has something again.
+  public func resume(_ stream: StreamCore) {
+    guard let handle = live, bodies[stream.id.number] != nil else { return }
+    check(nghttp3_conn_resume_stream(handle, stream.id.number))
+    flush()
+  }
+
+  /// Gives up both directions of a request (RFC 9114 §4.1.1).
+  public func abandon(_ stream: StreamCore, _ code: HTTP3Code) {
+    forget(stream)
+    stream.reset(code: code.rawValue)
+    stream.stopReceiving(code: code.rawValue)
+  }
+
+  /// Reads no more of a request that is answered (RFC 9114 §4.1).
+  public func stopReading(_ stream: StreamCore) {
+    guard !ended.contains(stream.id.number) else { return }
+    if let handle = live { check(nghttp3_conn_shutdown_stream_read(handle, stream.id.number)) }
+    ended.insert(stream.id.number)
+    stream.stopReceiving(code: HTTP3Code.noError.rawValue)
+  }
+
+  /// Whether the stream takes bytes now; where it does not, `writable` will be called.
+  func hasRoom(_ id: Int64) -> Bool { streams[id].map { $0.sendCapacity > 0 } ?? true }
+
+  private func forget(_ stream: StreamCore) {
+    bodies[stream.id.number] = nil
+    sections[stream.id.number] = nil
+    ended.insert(stream.id.number)
+    guard let handle = live else { return }
+    nghttp3_conn_shutdown_stream_write(handle, stream.id.number)
+    check(nghttp3_conn_shutdown_stream_read(handle, stream.id.number))
+  }
+
   /// Closes with an HTTP/3 code, H3_NO_ERROR for the normal end.
-  func close() {
-    connection.close(code: UInt64(NGHTTP3_H3_NO_ERROR), reason: "")
+  public func close() {
+    connection.close(code: HTTP3Code.noError.rawValue, reason: "")
   }
 
   // MARK: From the connection
 
   /// The peer opened a stream.
-  func opened(_ stream: StreamCore) {
+  public func opened(_ stream: StreamCore) {
     streams[stream.id.number] = stream
   }
 
   /// Gives nghttp3 what `stream` has to read, handing each event to `body`.
-  func readable(_ stream: StreamCore, _ body: (Event) -> Void) {
-    while stream.readableCount > 0 {
+  ///
+  /// - Parameter mayRead: asked before each piece. What stays in the stream takes none of the peer's
+  ///   credit back: this is the back-pressure. Call again when there is room.
+  public func readable(
+    _ stream: StreamCore, while mayRead: () -> Bool = { true }, _ body: (Event) -> Void
+  ) {
+    while stream.readableCount > 0, mayRead() {
       // One piece at a time, so that its events are handled before more accumulates.
       let count = stream.withReadablePieces(limit: 1) { pieces in
         guard let piece = pieces.first else { return 0 }
-        feed(piece, of: stream)
+        // With its end, so that a message without a body is known for one.
+        let isLast = stream.receivedFin && piece.count == stream.readableCount
+        if isLast { ended.insert(stream.id.number) }
+        feed(piece, of: stream, fin: isLast)
         return piece.count
       }
       stream.consume(count)
       deliver(body)
     }
-    if stream.isAtEnd {
-      feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream)
+    if stream.isAtEnd, ended.insert(stream.id.number).inserted {
+      feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream, fin: true)
       deliver(body)
     }
     flush()
   }
 
   /// `stream` has room again.
-  func writable(_ stream: StreamCore) {
+  public func writable(_ stream: StreamCore) {
     guard let handle = live else { return }
     check(nghttp3_conn_unblock_stream(handle, stream.id.number))
+    check(nghttp3_conn_resume_stream(handle, stream.id.number))
     flush()
   }
 
   /// The peer no longer reads `stream`.
-  func stopped(_ stream: StreamCore) {
+  public func stopped(_ stream: StreamCore) {
     guard let handle = live else { return }
     // RFC 9114 §6.2.1: the control stream, and QPACK's two, stay open.
     if stream.id.isUnidirectional { return fail(NGHTTP3_ERR_H3_CLOSED_CRITICAL_STREAM) }
@@ -142,15 +208,17 @@ final class HTTP3Session {
   }
 
   /// The peer abandoned what it was sending.
-  func reset(_ stream: StreamCore) {
+  public func reset(_ stream: StreamCore) {
     guard let handle = live else { return }
     check(nghttp3_conn_shutdown_stream_read(handle, stream.id.number))
   }
 
   /// `stream` is gone.
-  func closed(_ stream: StreamCore) {
+  public func closed(_ stream: StreamCore) {
     streams[stream.id.number] = nil
     bodies[stream.id.number] = nil
+    sections[stream.id.number] = nil
+    ended.remove(stream.id.number)
     guard let handle = live else { return }
     let result = nghttp3_conn_close_stream(
       handle, stream.id.number, UInt64(NGHTTP3_H3_NO_ERROR))
@@ -158,15 +226,22 @@ final class HTTP3Session {
   }
 
   /// What nghttp3 found in the streams.
-  enum Event {
-    case field(StreamID, name: String, value: String)
-    case endOfFields(StreamID)
+  public enum Event: Equatable, Sendable {
+    /// The fields of a message, before its body; with `isLast` it is known to have none.
+    case fields(StreamID, [HTTP3Field], isLast: Bool)
+    /// A message with more fields than we take, which are not told.
+    case oversized(StreamID)
+    /// Some of a body.
     case data(StreamID, [UInt8])
+    /// The end of a message.
     case end(StreamID)
+    /// The session saw to these two itself.
     case stopSending(StreamID, code: UInt64)
     case resetStream(StreamID, code: UInt64)
   }
 
+  /// The longest fields of a message, as RFC 9114 §4.2.2 counts them; a browser's are a tenth of it.
+  public static let fieldSectionMax = 32 * 1024
   private static let blockBytes = 64 * 1024
   private static let streamsMax: UInt64 = 1 << 60
 }
@@ -188,12 +263,12 @@ extension HTTP3Session {
       reason: String(cString: nghttp3_strerror(code)))
   }
 
-  /// Gives nghttp3 some bytes of `stream`; none stand for its end.
-  private func feed(_ bytes: UnsafeRawBufferPointer, of stream: StreamCore) {
+  /// Gives nghttp3 some bytes of `stream`, the last ones with `fin`.
+  private func feed(_ bytes: UnsafeRawBufferPointer, of stream: StreamCore, fin: Bool) {
     guard let handle = live else { return }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let result = nghttp3_conn_read_stream(
-      handle, stream.id.number, base, bytes.count, bytes.isEmpty ? 1 : 0)
+      handle, stream.id.number, base, bytes.count, fin ? 1 : 0)
     if result < 0 { fail(Int32(clamping: result)) }
   }
 
@@ -252,21 +327,22 @@ extension HTTP3Session {
   }
 
   private static func withFields<Result>(
-    _ fields: [(name: String, value: String)], _ body: (UnsafeBufferPointer<nghttp3_nv>) -> Result
+    _ fields: [HTTP3Field], _ body: (UnsafeBufferPointer<nghttp3_nv>) -> Result
   ) -> Result {
     var text: [UInt8] = []
-    for field in fields { text += Array(field.name.utf8) + Array(field.value.utf8) }
+    for field in fields { text += Array(field.name.utf8) + field.value }
     return text.withUnsafeBufferPointer { text in
       var offset = 0
-      func piece(_ part: String) -> UnsafePointer<UInt8>? {
-        defer { offset += part.utf8.count }
+      func piece(_ count: Int) -> UnsafePointer<UInt8>? {
+        defer { offset += count }
         return text.baseAddress.map { $0 + offset }
       }
       // SAFETY: nghttp3 copies names and values unless a flag tells it not to.
       let vector = fields.map { field in
         nghttp3_nv(
-          name: piece(field.name), value: piece(field.value), namelen: field.name.utf8.count,
-          valuelen: field.value.utf8.count, flags: UInt8(NGHTTP3_NV_FLAG_NONE))
+          name: piece(field.name.utf8.count), value: piece(field.value.count),
+          namelen: field.name.utf8.count, valuelen: field.value.count,
+          flags: UInt8(NGHTTP3_NV_FLAG_NONE))
       }
       return vector.withUnsafeBufferPointer(body)
     }
