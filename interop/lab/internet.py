@@ -56,6 +56,8 @@ class Node:
     name: str
     holder: subprocess.Popen
     addresses: list[str] = dataclasses.field(default_factory=list)
+    # The core's interface to a public machine.
+    link: str = ""
 
     @property
     def namespace(self) -> str:
@@ -171,14 +173,15 @@ class Internet:
         self._publics += 1
         network = f"198.51.{99 + self._publics}"
         node = self._node(name)
-        self.wire(self.core, f"p{self._publics}", node, "eth0")
-        self.core.run("ip", "address", "add", f"{network}.1/24", "dev", f"p{self._publics}")
+        node.link = f"p{self._publics}"
+        self.wire(self.core, node.link, node, "eth0")
+        self.core.run("ip", "address", "add", f"{network}.1/24", "dev", node.link)
         for index in range(addresses):
             node.addresses.append(f"{network}.{10 + index}")
             node.run("ip", "address", "add", f"{node.addresses[-1]}/24", "dev", "eth0")
         node.run("ip", "route", "add", "default", "via", f"{network}.1")
         if self._has_ipv6:
-            address = self._join6(self.core, f"p{self._publics}", node, "eth0", f"{self._publics:x}0")
+            address = self._join6(self.core, node.link, node, "eth0", f"{self._publics:x}0")
             node.addresses.append(address)
         return node
 

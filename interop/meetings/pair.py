@@ -47,8 +47,11 @@ class Pair:
 
     def __init__(
         self, stage: "Stage", number: int, share: Node, link: Node, first: str = "share",
+        target: int | None = None, link_words: tuple[str, ...] = (),
     ) -> None:
+        """`target` is the port that is shared, if it is not the usual service's."""
         self._stage, self._number, self._first = stage, number, first
+        self._target, self._link_words = target, link_words
         self._nodes = {"share": share, "link": link}
         self.programs: dict[str, Program] = {}
         self._ticket: str | None = None
@@ -65,15 +68,18 @@ class Pair:
         """Starts the earlier or the later one."""
         if (self._first == "share") == is_later:
             words = ["--retry", "forever"] if self._first == "link" else []
-            self._start("link", "connect", self._ticket or self.share.first_line(), "0", *words)
+            self._start(
+                "link", "connect", self._ticket or self.share.first_line(), "0", *words,
+                *self._link_words)
         else:
             self._start_share()
         if is_later:
             self.began = max(program.started for program in self.programs.values())
 
     def _start_share(self) -> None:
+        port = self._target or self._stage.target(self._nodes["share"])
         self._share = self._start(
-            "share", "share", f"127.0.0.1:{self._stage.target(self._nodes['share'])}",
+            "share", "share", f"127.0.0.1:{port}",
             "--listen", str(self.port), "--no-addresses",
             *(word for name in self._stage.rendezvous for word in ("--rendezvous", name)))
 
@@ -116,7 +122,7 @@ class Pair:
         time.sleep(4 * self._stage.round_trip if direct else 0)
         relayed = self._stage.relayed()
         try:
-            answered = self._ask()
+            answered = self.ask()
         except OSError:
             answered = False
         refusals = [
@@ -146,17 +152,23 @@ class Pair:
             f"-- {name}, started at {program.started - self.began:+.3f} s\n{program.log}"
             for name, program in self.programs.items())
 
+    @property
+    def entrance(self) -> int:
+        """The port at which the link takes connections."""
+        return int(self.link.first_line(20).rsplit(":", 1)[1])
+
     def connect(self) -> socket.socket:
         """A connection through the tunnel."""
-        address = self.link.first_line(5)
+        port = self.entrance
         with self._nodes["link"].inside():
             client = socket.socket()
         client.settimeout(20)
-        client.connect(("127.0.0.1", int(address.rsplit(":", 1)[1])))
+        client.connect(("127.0.0.1", port))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
 
-    def _ask(self) -> bool:
+    def ask(self) -> bool:
+        """Whether what is sent through a new connection comes back."""
         with self.connect() as client:
             client.sendall(PAYLOAD)
             answer = b""

@@ -29,6 +29,38 @@ def versions(qtun: str) -> list[str]:
     ]
 
 
+class Making:
+    """When and where a report was made; begins with it."""
+
+    def __init__(self) -> None:
+        self._began = datetime.datetime.now(datetime.timezone.utc)
+        self._load = load()
+        self._is_loaded = os.getloadavg()[0] > os.cpu_count()
+
+    def lines(self, command: str, qtun: str) -> list[str]:
+        minutes = (datetime.datetime.now(datetime.timezone.utc) - self._began).seconds / 60
+        return [
+            f"Made by `interop/{command} --write` on {self._began:%Y-%m-%d %H:%M} UTC in {minutes:.0f} minutes.",
+            f"Load average {self._load} before, {load()} after"
+            + (": loaded, the machine had other work." if self._is_loaded else "."), "",
+            *(f"- {line}" for line in versions(qtun))]
+
+
+class Bars:
+    """A table of bars alone."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self._making = Making()
+
+    def lines(self) -> list[str]:
+        return rows(self.results)
+
+    def write(self, path: pathlib.Path, title: str, command: str, qtun: str, text: list[str]) -> None:
+        path.write_text("\n".join([
+            f"# {title}", "", *self._making.lines(command, qtun), "", *text, "", *self.lines(), ""]))
+
+
 class Report:
     """What came of everything, in the order in which it is shown."""
 
@@ -36,15 +68,11 @@ class Report:
         self._kinds, self._runs, self._round_trip = kinds, runs, round_trip
         self.cells: dict[str, Result] = {}
         self.others: list[tuple[int, Result]] = []
-        self._began = datetime.datetime.now(datetime.timezone.utc)
-        self._load = load()
+        self._making = Making()
 
     @property
     def all(self) -> list[Result]:
         return [*self.cells.values(), *(result for _, result in self.others)]
-
-    def count(self, status: str) -> int:
-        return sum(result.status == status for result in self.all)
 
     def matrix(self) -> list[str]:
         """Rows are the sharing side, columns the connecting side; empty where nothing was played."""
@@ -64,26 +92,23 @@ class Report:
         return result.cell + (" FAIL" if result.status == "FAIL" else "")
 
     def bars(self) -> list[str]:
-        if not self.others:
-            return []
-        return table([["", "scenario", "bar", "result"], *(
-            [result.status, result.what, result.bar, result.figures]
-            for _, result in sorted(self.others, key=lambda one: one[0]))])
+        return rows([result for _, result in sorted(self.others, key=lambda one: one[0])])
 
     def write(self, path: pathlib.Path, qtun: str) -> None:
-        minutes = (datetime.datetime.now(datetime.timezone.utc) - self._began).seconds / 60
         legend = [f"- {letter}: {KINDS[letter].title}" for letter in self._kinds]
         path.write_text("\n".join([
-            "# Peers behind NATs", "",
-            "Made by `interop/run-nat-matrix --write` on "
-            f"{self._began:%Y-%m-%d %H:%M} UTC in {minutes:.0f} minutes.",
-            f"Load average {self._load} before, {load()} after.", "",
-            *(f"- {line}" for line in versions(qtun)), "",
+            "# Peers behind NATs", "", *self._making.lines("run-nat-matrix", qtun), "",
             f"`qtun relay`, `share` and `connect` as processes of their own, {self._runs} runs a cell, "
             f"{self._round_trip * 1000:.0f} ms between any", "two machines. A cell says how often the "
             "session became direct, and the median and worst time from the", "start of `connect`, in "
             "seconds; or when both sides had said that only the relay will do.", "",
             *legend, "", *self.matrix(), "", *self.bars(), ""]))
+
+
+def rows(results: list[Result]) -> list[str]:
+    """Each result beside its bar."""
+    return table([["", "scenario", "bar", "result"], *(
+        [result.status, result.what, result.bar, result.figures] for result in results)]) if results else []
 
 
 def table(rows: list[list[str]]) -> list[str]:

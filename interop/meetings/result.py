@@ -20,6 +20,8 @@ class Task:
     # Whether seconds count, or only what comes about.
     is_timed: bool = True
     round_trip: float = 0.040
+    # Of what is drawn by lot.
+    seed: int = 1
 
 
 @dataclasses.dataclass
@@ -35,6 +37,8 @@ class Result:
     cell: str = ""
     # Logs of what went wrong.
     detail: str = ""
+    # What was measured, where several laboratories play one scenario.
+    samples: list[dict] = dataclasses.field(default_factory=list)
 
 
 def seconds(times: list[float]) -> str:

@@ -40,20 +40,28 @@ class Stage:
     def __exit__(self, *_) -> None:
         self._stack.close()
 
-    def serve(self, relay: Node | None = None, vantage: Node | None = None) -> Program:
-        """Starts the relay, and another one that only answers STUN."""
+    def serve(
+        self, relay: Node | None = None, vantage: Node | None = None, words: tuple[str, ...] = (),
+    ) -> Program:
+        """Starts the relay, with these options, and another one that only answers STUN."""
         self.relay = relay or self.net.public("relay")
-        program = self.start_relay(self.relay)
+        program = self.start_relay(self.relay, *words)
         self.rendezvous = [program.first_line()]
         vantage = vantage or self.net.public("vantage")
         self.start_relay(vantage).first_line()
         self.vantage = [vantage.addresses[0]]
         return program
 
-    def start_relay(self, node: Node) -> Program:
+    def serve_halfway(self, *words: str) -> Program:
+        """Starts the relay where half of the way between two peers is, and nothing is lost by it."""
+        relay = self.net.public("relay")
+        self.net.bring_near(relay)
+        return self.serve(relay, words=words)
+
+    def start_relay(self, node: Node, *words: str) -> Program:
         return Program(
             self.net, node, self.qtun, self.folder, "relay", "--open", "--name", node.addresses[0],
-            "--identity", f"{self.folder}/{node.name.replace(' ', '-')}")
+            "--identity", f"{self.folder}/{node.name.replace(' ', '-')}", *words)
 
     def homes(self, letters: str) -> tuple[list[Router], Node, Node]:
         """Two routers, and a host behind each."""

@@ -1,6 +1,6 @@
 """A laboratory in a process and a network namespace of its own: tasks come in, results go out.
 
-Started by run-nat-matrix; ends with its standard input, or with the process that started it.
+Started by run-nat-matrix and run-relay-bars; ends with its standard input, or with the process that started it.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from bars import blackhole, fairness, handover, survival  # noqa: E402
 from lab import bad_link, internet  # noqa: E402
 from meetings import cells, floods, rebinding, scenarios  # noqa: E402
 from meetings.result import Result, Task  # noqa: E402
@@ -24,6 +25,8 @@ SCENARIOS = {
     "ipv6": scenarios.ipv6, "useless": scenarios.useless, "bursts": scenarios.bursts,
     "rebinding": rebinding.rebinding, "flood-peer": floods.peer, "flood-relay": floods.relay,
     "stun": scenarios.stun, "netpunch": scenarios.netpunch, "vectors": scenarios.vectors,
+    "handover": handover.loaded, "idle": handover.idle, "blackhole": blackhole.blackhole,
+    "survival": survival.survival, "fairness": fairness.fairness,
 }
 
 

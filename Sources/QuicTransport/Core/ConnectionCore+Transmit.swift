@@ -10,6 +10,7 @@ extension ConnectionCore {
       return true
     }
     creditConnection()
+    endWaitIfLoaded()
     // What could not leave now, and has waited for too long, never will.
     defer { dropLateDatagrams(now: now) }
     if let stranded {
@@ -89,9 +90,16 @@ extension ConnectionCore {
   /// window, and counts it: one that is lost, as soon after a migration, keeps data from being sent
   /// until the loss is noticed. What does not fit is tried when the window has grown (RFC 8899 §4.1).
   private var probeSizeMax: Int {
-    max(
-      ngtcp2_conn_get_path_max_tx_udp_payload_size(handle),
-      Int(clamping: info.cwnd) / Self.probesPerWindow, Self.packetSizeMin)
+    let known = max(
+      ngtcp2_conn_get_path_max_tx_udp_payload_size(handle), Self.packetSizeMin)
+    return waitsForLoad ? known : max(known, Int(clamping: info.cwnd) / Self.probesPerWindow)
+  }
+
+  /// Begins the search for larger packets as soon as something would fill one.
+  private func endWaitIfLoaded() {
+    guard waitsForLoad else { return }
+    let waiting = scheduler.current?.sendBuffer.unsentCount ?? 0
+    if waiting > Self.packetSizeMin || !datagrams.isEmpty { waitsForLoad = false }
   }
 
   private static let probesPerWindow = 2

@@ -21,6 +21,10 @@ public final class ConnectionCore {
   /// router lets go, or the connection is closed.
   public var router: (any PathRouter)?
 
+  /// Whether the search for larger packets waits until something would fill one: for a road on which
+  /// the session may not stay, and where each probe is paid for by others. Ends by itself.
+  public var waitsForLoad = false { didSet { if oldValue, !waitsForLoad { markDirty() } } }
+
   weak var host: (any ConnectionHost)?
   private(set) var tls: TLSSession?
   /// The server name or identity under which tickets are remembered (clients).

@@ -12,11 +12,20 @@ extension PathManager {
     let isBetter = paths[other].kind < paths[active].kind && cycleInterval == nil
     if (isBetter && isProven) || !paths[active].isValidated {
       move(to: other, because: .better)
-    } else if paths[active].unansweredSince != nil, let since = doubtSince,
-      now - since >= Self.doubtMax
-    {
+    } else if isTimeToLeave(now: now) {
       leaveActive(because: .silence, now: now)
     }
+  }
+
+  /// Whether the path in use has been silent for too long (client). Less is too long where another one
+  /// has answered since there was doubt: what was the matter is not the matter with both.
+  func isTimeToLeave(now: Instant) -> Bool {
+    guard paths[active].unansweredSince != nil, let since = doubtSince else { return false }
+    if now - since >= Self.doubtMax { return true }
+    guard now - since >= Self.doubtMaxBeside, let other = best(excluding: active, now: now),
+      let heard = paths[other].lastHeard
+    else { return false }
+    return heard - since >= patience(paths[active])
   }
 
   /// The validated path of the best kind, then of the shortest round trip.

@@ -10,7 +10,7 @@ extension PathManager {
   }
 
   /// Silence for this long is suspicious.
-  private func patience(_ path: PathState) -> Duration {
+  func patience(_ path: PathState) -> Duration {
     max(Self.doubtAfter, (path.roundTrip.smoothed ?? .zero) * 3)
   }
 
@@ -25,6 +25,7 @@ extension PathManager {
     let isUntested = (path.probes.lastSent ?? Instant(nanoseconds: 0)) < (path.lastHeard ?? now)
     let soon = wasQuiet && isUntested ? now : lastProbe(path) + Self.busyProbeInterval
     paths[active].nextProbe = min(path.nextProbe, max(soon, now))
+    doubtQuiet(now: now)
     guard let overdue = path.probes.overdue(patience: patience, now: now) else { return }
     paths[active].nextProbe = min(path.nextProbe, lastProbe(path) + Self.doubtProbeInterval)
     guard overdue.count >= Self.probesMissedMax else { return }
@@ -39,6 +40,17 @@ extension PathManager {
     }
   }
 
+  /// A side that only receives is owed nothing, until it asks. If that is not answered, the path has
+  /// been silent since it became quiet, not only since then: what came before came all the time.
+  private func doubtQuiet(now: Instant) {
+    let path = paths[active]
+    guard let asked = path.probes.oldest, let heard = path.lastHeard, heard < asked,
+      asked - heard < patience(path) + Self.tickInterval * 2,
+      now - asked >= max(Self.doubtProbeInterval, (path.roundTrip.smoothed ?? .zero) * 2)
+    else { return }
+    paths[active].unansweredSince = heard
+  }
+
   private func lastProbe(_ path: PathState) -> Instant {
     path.probes.lastSent ?? Instant(nanoseconds: 0)
   }
@@ -50,16 +62,17 @@ extension PathManager {
     if let since = path.unansweredSince, now - since >= patience(path) {
       if doubtSince == nil {
         doubtSince = since
-        paths[active].nextProbe = min(paths[active].nextProbe, now)
+        // Whether it is the path, or everything.
+        for index in paths.indices {
+          paths[index].nextProbe = min(paths[index].nextProbe, now)
+        }
         askForReset()
       }
       for index in paths.indices where index != active {
         paths[index].nextProbe = min(paths[index].nextProbe, now + Self.doubtProbeInterval)
       }
       wantAlternatives(now: now)
-      if let doubtSince, now - doubtSince >= Self.doubtMax {
-        leaveActive(because: .silence, now: now)
-      }
+      if isTimeToLeave(now: now) { leaveActive(because: .silence, now: now) }
     } else if path.unansweredSince == nil {
       doubtSince = nil
     }

@@ -39,8 +39,8 @@ public enum SwitchReason: Equatable, Sendable {
 ///
 ///     path:     unproven --probe answered--> validated --silence, data loss--> shunned --time--> validated
 ///     client:   in use, sure --nothing heard for a while--> in doubt --heard--> sure
-///                                                             '--900 ms, and another path is
-///                                                                validated--> switch
+///                                                             '--600 or 900 ms, and another
+///                                                                path is validated--> switch
 ///     both:     heard --nothing for 1 s, though an answer is due--> outage --heard--> heard
 ///     server:   follows the client's select, once the path is validated
 final class PathManager: PathRouter {
@@ -350,6 +350,8 @@ extension PathManager {
   static let doubtAfter = Duration.milliseconds(300)
   /// And for this long is an answer.
   static let doubtMax = Duration.milliseconds(900)
+  /// The same where another path answers meanwhile: three probes are lost here that pass there.
+  static let doubtMaxBeside = Duration.milliseconds(600)
   static let dataLossAfter = Duration.seconds(2)
   /// Data that passed this lately makes a path busy; a busy one is probed this often.
   static let busyFor = Duration.seconds(2)

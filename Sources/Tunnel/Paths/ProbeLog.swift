@@ -19,6 +19,9 @@ struct ProbeLog {
   /// None is on its way.
   var isEmpty: Bool { probes.isEmpty }
 
+  /// When the first of those that are on their way left.
+  var oldest: Instant? { probes.first?.sent }
+
   mutating func noteSent(_ number: UInt64, isLarge: Bool, now: Instant) {
     lastSent = now
     if probes.count == Self.countMax { probes.removeFirst() }

@@ -108,6 +108,7 @@ final class SessionCore {
     self.loop = loop
     isSharing = true
     connection.delegate = self
+    connection.waitsForLoad = CarrierKind(connection.currentPath) == .relay
   }
 
   /// The dialing side; `endpoint` begins to connect at once.
@@ -130,6 +131,7 @@ final class SessionCore {
     self.loop = loop
     isSharing = false
     connection.delegate = self
+    connection.waitsForLoad = CarrierKind(connection.currentPath) == .relay
   }
 
   /// Ends the session with one of `TunnelCode`.
@@ -327,6 +329,7 @@ extension SessionCore: PathManagerOwner {
   }
 
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {
+    connection.waitsForLoad = connection.waitsForLoad && path.kind == .relay
     tally?.move(to: path.kind, statistics: connection.statistics)
     owner?.session(self, movedTo: path.path, because: reason)
   }

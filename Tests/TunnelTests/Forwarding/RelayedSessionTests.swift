@@ -51,6 +51,30 @@ struct RelayedSessionTests {
     #expect(bytes.count <= 2 && bytes.values.allSatisfy { $0 <= 6_144 }, "\(bytes)")
   }
 
+  @Test("a session that nobody uses spares the relay, and its packets grow when somebody does")
+  func unused() throws {
+    let world = try RelayedWorld()
+    var bytes: [SocketAddress: Int] = [:]
+    var largest = 0
+    world.network.onSend = { datagram in
+      guard datagram.to == world.relay.socket.localAddress,
+        datagram.bytes.first == RelayHeader.firstByte
+      else { return }
+      bytes[datagram.from, default: 0] += datagram.bytes.count + 28
+      largest = max(largest, datagram.bytes.count)
+    }
+    try world.open()
+    world.loop.run(for: .seconds(5))
+    #expect(bytes.count == 2 && bytes.values.allSatisfy { $0 <= 6_144 }, "\(bytes)")
+    #expect(largest <= RelayHeader.byteCount + 1_200)
+    let payload = Payload.bytes(500_000, seed: 6)
+    let program = world.connect()
+    program.send(payload, finishing: true)
+    _ = world.loop.run(for: .seconds(60)) { world.targets.programs.first?.sawEnd == true }
+    #expect(Payload.difference(world.targets.programs.first?.received, payload) == nil)
+    #expect(largest > RelayHeader.byteCount + 1_400 && world.carrier == .relay)
+  }
+
   @Test(
     "from the relay to the direct path under load: no byte is lost or comes twice",
     arguments: Seeds.all)
