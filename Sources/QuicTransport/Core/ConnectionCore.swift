@@ -224,7 +224,7 @@ extension ConnectionCore {
     switch state {
     case .handshaking, .open: break
     case .closing:
-      answerWithClose(to: road, byteCount: datagram.bytes.count)
+      answerWithClose()
       return
     case .draining, .closed: return
     }
@@ -276,8 +276,7 @@ extension ConnectionCore {
     case .handshaking, .open:
       suspendedSince.map(suspensionDeadline)
         ?? min(Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline)
-    case .closing(let until): min(until, closePacket?.nextRepeat ?? until)
-    case .draining(let until): until
+    case .closing(let until), .draining(let until): until
     case .closed: .distantFuture
     }
   }
@@ -293,7 +292,7 @@ extension ConnectionCore {
       if suspendedSince != nil { suspendedSince = now }
       markDirty()
     case .closing(let until), .draining(let until):
-      if now >= until { retire() } else { repeatClose(now: now) }
+      if now >= until { retire() }
     case .closed: break
     }
   }
