@@ -76,51 +76,38 @@ extension ConnectionCore {
       // Before there are keys, nothing can be said.
       count = max(0, written)
     }
-    // The router will be gone when the packet is sent again, and the label be the name of nothing.
-    let destination = router?.road ?? PathStorage.load(sendingPath.pointee.path)
-    let timeout = probeTimeout
-    // Only sessions have routers: the other end is one of ours.
-    let repeats = router == nil ? [] : [now + timeout, now + timeout * 2]
+    let destination = PathStorage.load(sendingPath.pointee.path)
     finish(local)
     if bytes.isEmpty {
       retire()
       return
     }
-    let packet = ClosePacket(bytes: bytes, path: destination, ecn: mark(info), repeats: repeats)
-    closePacket = packet
+    closePacket = ClosePacket(bytes: bytes, path: destination, ecn: mark(info))
     state = .closing(until: now + closingPeriod)
-    send(packet, to: destination)
+    sendClose()
   }
 
-  /// A datagram arrived at a closed connection. The answer goes to where it came from: a peer whose
-  /// address has changed could not be told at its former one.
-  func answerWithClose(to road: NetworkPath, byteCount: Int) {
-    guard let closePacket, closePacket.shouldAnswer(byteCount) else { return }
-    send(closePacket, to: road)
-  }
-
-  /// The closing period is not over.
-  func repeatClose(now: Instant) {
-    guard let closePacket, closePacket.takeRepeat(now: now) else { return }
-    send(closePacket, to: closePacket.path)
+  func answerWithClose() {
+    guard closePacket?.shouldAnswer() == true else { return }
+    sendClose()
   }
 
   /// The socket takes datagrams again.
   func sendWaitingClose() {
-    guard let closePacket, let road = closePacket.waitingFor, case .closing = state else { return }
-    send(closePacket, to: road)
+    if closePacket?.waits == true, case .closing = state { sendClose() }
   }
 
-  private func send(_ packet: ClosePacket, to road: NetworkPath) {
+  private func sendClose() {
+    guard let closePacket else { return }
     // A full socket drops what it is given, and the peer would wait for its idle timeout.
-    let isBlocked = router?.isBlocked ?? host?.isBlocked(road) ?? false
-    packet.waitingFor = isBlocked ? road : nil
-    if isBlocked { return }
-    packet.bytes.withUnsafeBytes { bytes in
+    closePacket.waits = router?.isBlocked ?? host?.isBlocked(closePacket.path) ?? false
+    if closePacket.waits { return }
+    closePacket.bytes.withUnsafeBytes { bytes in
       counters.datagramsSent += 1
       counters.bytesSent += UInt64(bytes.count)
       _ = send(
-        DatagramBatch(bytes: bytes, segmentSize: bytes.count, path: road, ecn: packet.ecn))
+        DatagramBatch(
+          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: closePacket.ecn))
     }
     markDirty()
   }
@@ -171,9 +158,9 @@ extension ConnectionCore {
   }
 
   /// RFC 9000 §10.2: at least three times the probe timeout.
-  private var closingPeriod: Duration { probeTimeout * 3 }
-
-  private var probeTimeout: Duration { .nanoseconds(Int64(clamping: ngtcp2_conn_get_pto(handle))) }
+  private var closingPeriod: Duration {
+    .nanoseconds(Int64(clamping: 3 * ngtcp2_conn_get_pto(handle)))
+  }
 
   /// Lends the longest start of `text` that ends with a whole character.
   private static func withBytes(

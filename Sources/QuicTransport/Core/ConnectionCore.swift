@@ -238,7 +238,7 @@ extension ConnectionCore {
     switch state {
     case .handshaking, .open: break
     case .closing:
-      answerWithClose(to: road, byteCount: datagram.bytes.count)
+      answerWithClose()
       return
     case .draining, .closed: return
     }
@@ -291,8 +291,7 @@ extension ConnectionCore {
     case .handshaking, .open:
       suspendedSince.map(suspensionDeadline)
         ?? min(Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline)
-    case .closing(let until): min(until, closePacket?.nextRepeat ?? until)
-    case .draining(let until): until
+    case .closing(let until), .draining(let until): until
     case .closed: .distantFuture
     }
   }
@@ -308,7 +307,7 @@ extension ConnectionCore {
       if suspendedSince != nil { suspendedSince = now }
       markDirty()
     case .closing(let until), .draining(let until):
-      if now >= until { retire() } else { repeatClose(now: now) }
+      if now >= until { retire() }
     case .closed: break
     }
   }

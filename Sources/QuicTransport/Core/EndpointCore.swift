@@ -415,9 +415,7 @@ extension EndpointCore: TickMember {
   }
 
   private func isBlocked(_ connection: ConnectionCore) -> Bool {
-    // What is over has but its farewell to send, and knows where to.
-    guard connection.state.isLive else { return false }
-    return connection.router?.isBlocked ?? isBlocked(connection.currentPath)
+    connection.router?.isBlocked ?? isBlocked(connection.currentPath)
   }
 }
 
