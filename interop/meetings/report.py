@@ -35,12 +35,14 @@ class Making:
     def __init__(self) -> None:
         self._began = datetime.datetime.now(datetime.timezone.utc)
         self._load = load()
+        self._is_loaded = os.getloadavg()[0] > os.cpu_count()
 
     def lines(self, command: str, qtun: str) -> list[str]:
         minutes = (datetime.datetime.now(datetime.timezone.utc) - self._began).seconds / 60
         return [
             f"Made by `interop/{command} --write` on {self._began:%Y-%m-%d %H:%M} UTC in {minutes:.0f} minutes.",
-            f"Load average {self._load} before, {load()} after.", "",
+            f"Load average {self._load} before, {load()} after"
+            + (": loaded, the machine had other work." if self._is_loaded else "."), "",
             *(f"- {line}" for line in versions(qtun))]
 
 
