@@ -12,29 +12,18 @@ actor LoopRun {
   nonisolated let settings: GlobalSettings
   /// The HTTP requests that pass through a share.
   nonisolated let requests: RequestView
+  /// Signals, and what `note` reports.
+  nonisolated let wakeups = Wakeups()
 
   private let signals: SignalPipe
   private let status: LiveStatus
   private let start: Instant
-  private let wakeups: AsyncStream<Wakeup>
-  private nonisolated let wake: AsyncStream<Wakeup>.Continuation
   private var ticker: LoopTimer?
   private var control: ControlSocket?
   private var lastTotals = TunnelTotals()
   private var lastShown: Instant
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
-
-  /// Why a command that waits goes on.
-  enum Wakeup: Sendable {
-    case signal(StopSignal)
-    /// What the command waits for has come or failed: a session, a measurement.
-    case dialled
-    /// The session is gone.
-    case over(TunnelError)
-    /// The flow that the command is about ended.
-    case flowEnded(FlowReport)
-  }
 
   /// Runs `body` on a loop on this thread and returns what it ends with.
   ///
@@ -79,7 +68,6 @@ actor LoopRun {
     log = Log(
       level: settings.logLevel, format: settings.logFormat, console: console, clock: .system)
     requests = RequestView(settings: settings, console: console)
-    (wakeups, wake) = AsyncStream.makeStream()
   }
 
   private func perform(
@@ -110,13 +98,12 @@ actor LoopRun {
 
 extension LoopRun {
   /// Waits for a signal, or for what `note` reports.
-  func nextWakeup() async -> Wakeup {
-    for await wakeup in wakeups { return wakeup }
-    return .signal(.terminate)
+  func nextWakeup() async -> Wakeups.Wakeup {
+    await wakeups.next()
   }
 
-  nonisolated func note(_ wakeup: Wakeup) {
-    wake.yield(wakeup)
+  nonisolated func note(_ wakeup: Wakeups.Wakeup) {
+    wakeups.note(wakeup)
   }
 
   /// Dials until the session is open; nil when a signal came first.
@@ -158,7 +145,7 @@ extension LoopRun {
 
   private func watchSignals() {
     // Without it, a signal still ends the process the second time.
-    try? SignalWatch.start(signals, on: loop) { [wake] in wake.yield(.signal($0)) }
+    try? SignalWatch.start(signals, on: loop) { [wakeups] in wakeups.note(.signal($0)) }
   }
 }
 

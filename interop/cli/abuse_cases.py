@@ -109,7 +109,7 @@ def _require_bounded(share: Share, facts: dict) -> None:
     require(facts["beside_answers"] > 0, f"nothing was answered beside it: {facts}")
 
 
-@GROUP.case("opens-and-resets", seconds=90)
+@GROUP.case("opens-and-resets", seconds=90, alone=True)
 def _resets(stage: Stage) -> None:
     share, port = victim(stage)
     for attack in ["streams", "refused"]:
@@ -120,7 +120,7 @@ def _resets(stage: Stage) -> None:
         _require_bounded(share, facts)
 
 
-@GROUP.case("datagram-flood", seconds=90)
+@GROUP.case("datagram-flood", seconds=90, alone=True)
 def _datagrams(stage: Stage) -> None:
     """To a UDP service and to targets of a dynamic one: new flows, endless fragments, noise."""
     share, port = victim(stage)

@@ -202,7 +202,7 @@ def _dig(stage: Stage) -> None:
         require(done.stdout.strip() == answer, f"dig says {done.stdout!r} {done.stderr!r}")
 
 
-@GROUP.case("iperf3", seconds=60)
+@GROUP.case("iperf3", seconds=60, alone=True)
 def _iperf(stage: Stage) -> None:
     """Both ways, at a rate that a debug build on a busy machine keeps up with."""
     program = stage.tools.program("iperf3")
@@ -223,7 +223,7 @@ def _iperf(stage: Stage) -> None:
         require(sent > 1500 and lost * 20 < sent, f"{lost} of {sent} lost {direction}")
 
 
-@GROUP.case("flood", seconds=60)
+@GROUP.case("flood", seconds=60, alone=True)
 def _flood(stage: Stage) -> None:
     """Local programs that send more than passes, from more addresses than there may be flows."""
     service = DatagramService(lambda data: data)

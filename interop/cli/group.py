@@ -16,20 +16,25 @@ class Group:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._bodies: list[tuple[str, int, Body]] = []
+        self._bodies: list[tuple[str, int, bool, Body]] = []
 
-    def case(self, name: str, seconds: int = 30) -> Callable[[Body], Body]:
-        """Declares a function as a case that must be over after so many seconds."""
+    def case(
+        self, name: str, seconds: int = 30, alone: bool = False
+    ) -> Callable[[Body], Body]:
+        """Declares a function as a case that must be over after so many seconds.
+
+        One that runs `alone` has the machine for itself, because it judges time or load.
+        """
         def declare(body: Body) -> Body:
-            self._bodies.append((name, seconds, body))
+            self._bodies.append((name, seconds, alone, body))
             return body
 
         return declare
 
     def cases(self, tools: Tools) -> list[Case]:
         return [
-            Case(name, "qtun", self._name, _bounded(tools, body, seconds))
-            for name, seconds, body in self._bodies
+            Case(name, "qtun", self._name, _bounded(tools, body, seconds), is_alone=alone)
+            for name, seconds, alone, body in self._bodies
         ]
 
 

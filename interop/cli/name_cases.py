@@ -487,7 +487,7 @@ def _view_json(stage: Stage) -> None:
     require(summary["time_p99_us"] >= summary["time_p50_us"] >= 0, f"{summary}")
 
 
-@GROUP.case("name-load", seconds=60)
+@GROUP.case("name-load", seconds=60, alone=True)
 def _load(stage: Stage) -> None:
     """Many requests at once, on connections that are kept and on new ones: none fails."""
     relay = Relay(stage)

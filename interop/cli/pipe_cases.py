@@ -53,7 +53,7 @@ def _files(stage: Stage) -> None:
     require(not (stage.temporary / "ticket").exists(), "the ticket is left behind")
 
 
-@GROUP.case("one-gigabyte", seconds=180)
+@GROUP.case("one-gigabyte", seconds=180, alone=True)
 def _gigabyte(stage: Stage) -> None:
     """Through pipes at both ends, with the same digest."""
     script = "import hashlib,sys\nfor n in range(1024): sys.stdout.buffer.write(" \

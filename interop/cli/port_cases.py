@@ -175,7 +175,7 @@ def _websocket_violations(stage: Stage) -> None:
     beside.require_unharmed()
 
 
-@GROUP.case("ping-flood", seconds=40)
+@GROUP.case("ping-flood", seconds=40, alone=True)
 def _ping_flood(stage: Stage) -> None:
     """Who asks and does not read gets no memory."""
     beside = Beside(stage)

@@ -14,9 +14,9 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
-    # Even when the test run itself is killed, no peer stays behind.
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
+    """Has the system send this process a signal when the thread that started it is gone."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal_number)
 
 
 class Process:
@@ -34,7 +34,8 @@ class Process:
         with output.open("wb") as out, errors.open("wb") as err:
             self._child = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                env=inherited | environment, preexec_fn=_die_with_parent)
+                # Even when the test run itself is killed, no peer stays behind.
+                env=inherited | environment, preexec_fn=die_with_parent)
 
     @property
     def status(self) -> int | None:

@@ -51,6 +51,8 @@ final class RendezvousClient {
   private let jitter: () -> Double
   private var nextAttempt = 0
   private var pendingCarriers = 0
+  /// Tells carriers of an earlier race from those of this one.
+  private var race = 0
   private var dialled: [ConnectionCore] = []
   private var connection: ConnectionCore?
   private var control: MessageChannel<RelayMessage>?
@@ -60,8 +62,7 @@ final class RendezvousClient {
   /// Until the timer fires.
   private var isResting = false
   private var isClosed = false
-  /// Tells answers of an earlier dial from those of this one, and numbers that an earlier connection
-  /// gave from those of this one.
+  /// Tells numbers that an earlier connection gave from those of this one.
   private(set) var round = 0
   /// The rendezvous' clock when it greeted us, and ours.
   private var clock: (time: UInt64, at: Instant)?
@@ -149,8 +150,15 @@ final class RendezvousClient {
     attempts =
       DialPlan(addresses: rendezvous.addresses, policy: policy, reachesUDP: reachesUDP).attempts
     nextAttempt = 0
-    pendingCarriers = 0
+    endRace()
     dialNext()
+  }
+
+  /// Carriers that come late are for nobody, and nobody waits for them: neither now nor when the
+  /// connection that has won is lost.
+  private func endRace() {
+    race += 1
+    pendingCarriers = 0
   }
 
   private func dialNext() {
@@ -165,9 +173,9 @@ final class RendezvousClient {
       dial(attempt.address, over: nil)
     } else {
       pendingCarriers += 1
-      let round = round
+      let race = race
       dialer.open(attempt.address, kind: attempt.kind, besides: nil) { [weak self] result in
-        self?.carrierSettled(try? result.get(), address: attempt.address, of: round)
+        self?.carrierSettled(try? result.get(), address: attempt.address, of: race)
       }
     }
     let delay =
@@ -176,8 +184,8 @@ final class RendezvousClient {
     arm(after: delay) { $0.dialNext() }
   }
 
-  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress, of round: Int) {
-    guard round == self.round, connection == nil, !isClosed else {
+  private func carrierSettled(_ carrier: StreamCarrier?, address: SocketAddress, of race: Int) {
+    guard race == self.race, !isClosed else {
       if let carrier { dialer.discard(carrier.path) }
       return
     }
@@ -234,6 +242,7 @@ final class RendezvousClient {
 
   private func greet(_ winner: ConnectionCore) {
     connection = winner
+    endRace()
     if let timer { loop.cancel(timer) }
     for other in dialled where other !== winner {
       let path = other.currentPath

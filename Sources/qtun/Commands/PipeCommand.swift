@@ -78,7 +78,7 @@ struct PipeCommand: Sendable {
       StatusJSON.writeHeader(
         role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
     }
-    let ending = await ending(run)
+    let ending = await ending(run, session: nil)
     var isConfirmed = false
     if ending == .finished { isConfirmed = await share.drain(within: LoopRun.drainGrace) }
     let totals = await share.statistics
@@ -94,15 +94,13 @@ struct PipeCommand: Sendable {
       if case .flowEnded(let report) = event { run?.note(.flowEnded(report)) }
     }
     guard let link else { return try run.conclude(nil, isConfirmed: false) }
-    // A session that ends at once may have taken no flow that could tell of it.
-    Task(executorPreference: run.loop) { run.note(.over(await link.end)) }
     await run.offerStatus {
       await link.report
     } header: { json in
       StatusJSON.writeHeader(
         role: "pipe", identity: configuration.identity.publicKey, opened: [], to: &json)
     }
-    let ending = await ending(run)
+    let ending = await ending(run) { await link.end }
     var isConfirmed = false
     if ending == .finished { isConfirmed = await link.drain(within: LoopRun.drainGrace) }
     let totals = await link.statistics
@@ -111,17 +109,16 @@ struct PipeCommand: Sendable {
     try await run.summarize(totals, isOutputTaken: true)
   }
 
-  /// How the flow ended; nil when a signal came first.
-  private func ending(_ run: LoopRun) async -> FlowReport.Ending? {
-    while true {
-      switch await run.nextWakeup() {
-      case .signal(let signal):
-        run.log.info("stopping", .signal(signal))
-        return nil
-      case .flowEnded(let report): return report.ending
-      case .over: return .sessionLost
-      case .dialled: continue
-      }
+  /// How the pipe ended; nil when a signal came first.
+  private func ending(
+    _ run: LoopRun, session: (@Sendable () async -> TunnelError)?
+  ) async -> FlowReport.Ending? {
+    switch await PipeEnd.first(of: run.wakeups, session: session, on: run.loop) {
+    case .flow(let ending): return ending
+    case .session: return .sessionLost
+    case .signal(let signal):
+      run.log.info("stopping", .signal(signal))
+      return nil
     }
   }
 
