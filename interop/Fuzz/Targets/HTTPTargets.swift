@@ -1,4 +1,5 @@
 import QuicTransport
+import Simulation
 
 @testable import Tunnel
 
