@@ -63,8 +63,16 @@ struct ClosePacketTests {
   @Test("it answers the first, second, fourth, eighth ... arrival")
   func answers() {
     let path = NetworkPath(local: .loopbackIPv4, remote: .loopbackIPv4)
-    let packet = ClosePacket(bytes: [1], path: path, ecn: .notCapable)
-    let answered = (1...100).filter { _ in packet.shouldAnswer() }
+    let packet = ClosePacket(bytes: [1], path: path, ecn: .notCapable, repeats: [])
+    let answered = (1...100).filter { _ in packet.shouldAnswer(1) }
     #expect(answered == [1, 2, 4, 8, 16, 32, 64])
+  }
+
+  @Test("it answers nobody with more than three times what came")
+  func amplifies() {
+    let path = NetworkPath(local: .loopbackIPv4, remote: .loopbackIPv4)
+    let bytes = [UInt8](repeating: 0, count: 64)
+    let packet = ClosePacket(bytes: bytes, path: path, ecn: .notCapable, repeats: [])
+    #expect(!packet.shouldAnswer(21) && packet.shouldAnswer(22))
   }
 }

@@ -76,38 +76,51 @@ extension ConnectionCore {
       // Before there are keys, nothing can be said.
       count = max(0, written)
     }
-    let destination = PathStorage.load(sendingPath.pointee.path)
+    // The router will be gone when the packet is sent again, and the label be the name of nothing.
+    let destination = router?.road ?? PathStorage.load(sendingPath.pointee.path)
+    let timeout = probeTimeout
+    // Only sessions have routers: the other end is one of ours.
+    let repeats = router == nil ? [] : [now + timeout, now + timeout * 2]
     finish(local)
     if bytes.isEmpty {
       retire()
       return
     }
-    closePacket = ClosePacket(bytes: bytes, path: destination, ecn: mark(info))
+    let packet = ClosePacket(bytes: bytes, path: destination, ecn: mark(info), repeats: repeats)
+    closePacket = packet
     state = .closing(until: now + closingPeriod)
-    sendClose()
+    send(packet, to: destination)
   }
 
-  func answerWithClose() {
-    guard closePacket?.shouldAnswer() == true else { return }
-    sendClose()
+  /// A datagram arrived at a closed connection. The answer goes to where it came from: a peer whose
+  /// address has changed could not be told at its former one.
+  func answerWithClose(to road: NetworkPath, byteCount: Int) {
+    guard let closePacket, closePacket.shouldAnswer(byteCount) else { return }
+    send(closePacket, to: road)
+  }
+
+  /// The closing period is not over.
+  func repeatClose(now: Instant) {
+    guard let closePacket, closePacket.takeRepeat(now: now) else { return }
+    send(closePacket, to: closePacket.path)
   }
 
   /// The socket takes datagrams again.
   func sendWaitingClose() {
-    if closePacket?.waits == true, case .closing = state { sendClose() }
+    guard let closePacket, let road = closePacket.waitingFor, case .closing = state else { return }
+    send(closePacket, to: road)
   }
 
-  private func sendClose() {
-    guard let closePacket else { return }
+  private func send(_ packet: ClosePacket, to road: NetworkPath) {
     // A full socket drops what it is given, and the peer would wait for its idle timeout.
-    closePacket.waits = router?.isBlocked ?? host?.isBlocked(closePacket.path) ?? false
-    if closePacket.waits { return }
-    closePacket.bytes.withUnsafeBytes { bytes in
+    let isBlocked = router?.isBlocked ?? host?.isBlocked(road) ?? false
+    packet.waitingFor = isBlocked ? road : nil
+    if isBlocked { return }
+    packet.bytes.withUnsafeBytes { bytes in
       counters.datagramsSent += 1
       counters.bytesSent += UInt64(bytes.count)
       _ = send(
-        DatagramBatch(
-          bytes: bytes, segmentSize: bytes.count, path: closePacket.path, ecn: closePacket.ecn))
+        DatagramBatch(bytes: bytes, segmentSize: bytes.count, path: road, ecn: packet.ecn))
     }
     markDirty()
   }
@@ -158,9 +171,9 @@ extension ConnectionCore {
   }
 
   /// RFC 9000 §10.2: at least three times the probe timeout.
-  private var closingPeriod: Duration {
-    .nanoseconds(Int64(clamping: 3 * ngtcp2_conn_get_pto(handle)))
-  }
+  private var closingPeriod: Duration { probeTimeout * 3 }
+
+  private var probeTimeout: Duration { .nanoseconds(Int64(clamping: ngtcp2_conn_get_pto(handle))) }
 
   /// Lends the longest start of `text` that ends with a whole character.
   private static func withBytes(

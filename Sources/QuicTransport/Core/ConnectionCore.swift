@@ -238,7 +238,7 @@ extension ConnectionCore {
     switch state {
     case .handshaking, .open: break
     case .closing:
-      answerWithClose()
+      answerWithClose(to: road, byteCount: datagram.bytes.count)
       return
     case .draining, .closed: return
     }
@@ -291,7 +291,8 @@ extension ConnectionCore {
     case .handshaking, .open:
       suspendedSince.map(suspensionDeadline)
         ?? min(Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline)
-    case .closing(let until), .draining(let until): until
+    case .closing(let until): min(until, closePacket?.nextRepeat ?? until)
+    case .draining(let until): until
     case .closed: .distantFuture
     }
   }
@@ -307,7 +308,7 @@ extension ConnectionCore {
       if suspendedSince != nil { suspendedSince = now }
       markDirty()
     case .closing(let until), .draining(let until):
-      if now >= until { retire() }
+      if now >= until { retire() } else { repeatClose(now: now) }
     case .closed: break
     }
   }

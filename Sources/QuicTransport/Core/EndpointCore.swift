@@ -415,7 +415,9 @@ extension EndpointCore: TickMember {
   }
 
   private func isBlocked(_ connection: ConnectionCore) -> Bool {
-    connection.router?.isBlocked ?? isBlocked(connection.currentPath)
+    // What is over has but its farewell to send, and knows where to.
+    guard connection.state.isLive else { return false }
+    return connection.router?.isBlocked ?? isBlocked(connection.currentPath)
   }
 }
 

@@ -16,6 +16,9 @@ public protocol PathRouter: AnyObject {
   /// Sends packets that QUIC wrote for the label `batch.path`.
   func send(_ batch: DatagramBatch) -> SendResult
 
+  /// The road in use: what a label stands for when the router is gone.
+  var road: NetworkPath { get }
+
   /// True while the road in use takes nothing; the endpoint then does not have packets written.
   var isBlocked: Bool { get }
 }

@@ -177,6 +177,8 @@ final class PathManager: PathRouter {
     return endpoint.send(batch)
   }
 
+  var road: NetworkPath { paths[active].path }
+
   var isBlocked: Bool { endpoint.isBlocked(paths[active].path) }
 
   // MARK: Messages

@@ -32,7 +32,7 @@ final class TunnelWorld {
   private(set) var shareEndpoint: EndpointCore
   let linkEndpoint: EndpointCore
   private let linkSocket: SimSocket
-  private let shareSocket: SimSocket
+  let shareSocket: SimSocket
   let shareJournal = Journal()
   let linkJournal = Journal()
   /// Programs that connected to the link, in order.
