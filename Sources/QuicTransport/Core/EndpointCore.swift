@@ -36,7 +36,7 @@ public final class EndpointCore {
   private let packets = PacketMemory()
   private var credentials: Credentials
   private let secrets: EndpointSecrets
-  private var sockets: [any DatagramSocket] = []
+  private var sockets = SocketTable()
   private var routes: [ConnectionID: ConnectionCore] = [:]
   private var resetRoutes: [ResetToken: ConnectionCore] = [:]
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
@@ -74,27 +74,27 @@ public final class EndpointCore {
 
   /// Adds a socket; several may be used at once, told apart by their local port.
   public func add(_ socket: any DatagramSocket) {
-    sockets.append(socket)
+    sockets.add(socket)
     socket.receiver = self
   }
 
   /// The address that datagrams to `remote` would come from.
   public func sourceAddress(towards remote: SocketAddress) -> SocketAddress? {
-    sockets.first?.sourceAddress(towards: remote)
+    sockets.all.first?.sourceAddress(towards: remote)
   }
 
   /// Whether `socket` is one of this endpoint's.
   public func has(_ socket: any DatagramSocket) -> Bool {
-    sockets.contains { $0 === socket }
+    sockets.has(socket)
   }
 
   /// Takes a socket away again; its owner closes it.
   public func remove(_ socket: any DatagramSocket) {
-    sockets.removeAll { $0 === socket }
+    sockets.remove(socket)
   }
 
   /// Where peers can reach us.
-  public var localAddresses: [SocketAddress] { sockets.map(\.localAddress) }
+  public var localAddresses: [SocketAddress] { sockets.all.map(\.localAddress) }
 
   /// Connections that are not closed yet, handshakes included.
   public var connectionCount: Int { connections.count }
@@ -107,7 +107,7 @@ public final class EndpointCore {
   public func connect(
     to target: ConnectTarget, delegate: (any ConnectionDelegate)?
   ) throws(QuicError) -> ConnectionCore {
-    guard let socket = sockets.first else { throw .configuration("the endpoint has no socket") }
+    guard let socket = sockets.all.first else { throw .configuration("the endpoint has no socket") }
     guard settings.authentication.canJudge(target) else {
       throw .configuration("the target names nobody who could be told from an impostor")
     }
@@ -157,7 +157,7 @@ public final class EndpointCore {
   }
 
   private func releaseSockets() {
-    for socket in sockets { socket.close() }
+    for socket in sockets.all { socket.close() }
     sockets.removeAll()
     closing = nil
   }
@@ -286,7 +286,7 @@ extension EndpointCore: DatagramReceiver {
       handshakes.count >= Self.handshakesBeforeRetry
         || handshakeSources.count(of: path.remote) >= Self.handshakesOfSourceBeforeRetry
     else { return false }
-    return socket(for: path.local)?.provesSource != true
+    return sockets.socket(for: path.local)?.provesSource != true
   }
 
   private func accept(
@@ -401,17 +401,9 @@ extension EndpointCore: TickMember {
     releaseSockets()
   }
 
-  private func socket(for local: SocketAddress) -> (any DatagramSocket)? {
-    if sockets.count == 1 { return sockets[0] }
-    // A carrier that is not UDP has an address of its own; a UDP socket bound to every address is
-    // known by its port.
-    return sockets.first { $0.localAddress == local }
-      ?? sockets.first { $0.localAddress.isUnspecified && $0.localAddress.port == local.port }
-  }
-
   /// Whether the socket of `path` takes nothing for now, or does not exist any more.
   public func isBlocked(_ path: NetworkPath) -> Bool {
-    socket(for: path.local)?.isBlocked ?? true
+    sockets.socket(for: path.local)?.isBlocked ?? true
   }
 
   private func isBlocked(_ connection: ConnectionCore) -> Bool {
@@ -431,14 +423,16 @@ extension EndpointCore: ConnectionHost {
   /// Sends on the socket whose address is `batch.path.local`. For routers and control messages;
   /// connections without a router use it as well.
   public func send(_ batch: DatagramBatch) -> SendResult {
-    guard let socket = socket(for: batch.path.local), !socket.isBlocked else { return .blocked }
+    guard let socket = sockets.socket(for: batch.path.local), !socket.isBlocked else {
+      return .blocked
+    }
     return socket.send(batch)
   }
 
   func sourceAddress(
     towards remote: SocketAddress, instead local: SocketAddress
   ) -> SocketAddress? {
-    socket(for: local)?.sourceAddress(towards: remote)
+    sockets.socket(for: local)?.sourceAddress(towards: remote)
   }
 
   func needsFlush(_ connection: ConnectionCore) {
