@@ -3,20 +3,21 @@ internal import QuicTransport
 /// The round trips of the last probes of a path. The shortest of them is what the road costs; the others
 /// have stood in a queue as well.
 struct RecentRoundTrips {
-  private var samples: (Duration?, Duration?, Duration?)
-
-  /// How many there are, of three.
-  var count: Int {
-    (samples.0 == nil ? 0 : 1) + (samples.1 == nil ? 0 : 1) + (samples.2 == nil ? 0 : 1)
-  }
+  private var samples: (Duration?, Duration?, Duration?, Duration?, Duration?)
+  /// How many there are, of five.
+  private(set) var count = 0
 
   /// The shortest; nil before the first.
   var least: Duration? {
     guard let first = samples.0 else { return nil }
-    return min(first, samples.1 ?? first, samples.2 ?? first)
+    return min(
+      first, samples.1 ?? first, samples.2 ?? first, samples.3 ?? first, samples.4 ?? first)
   }
 
-  mutating func add(_ sample: Duration) { samples = (sample, samples.0, samples.1) }
+  mutating func add(_ sample: Duration) {
+    samples = (sample, samples.0, samples.1, samples.2, samples.3)
+    count = min(count + 1, 5)
+  }
 }
 
 /// Whether a session should leave a relay for another one that is nearer, sans-I/O.

@@ -56,6 +56,14 @@ extension PathManager {
     loop.schedule(timer, at: now + Self.tickInterval)
   }
 
+  /// QUIC sent something. Nobody answers an acknowledgement, and a relay sends one to each of its idle
+  /// nodes every 15 s.
+  func wakeIfOwed(now: Instant) {
+    guard let timer, timer.deadline > now + Self.tickInterval else { return }
+    forgiveSilence()
+    if activePath.unansweredSince != nil { wake(now: now) }
+  }
+
   /// Has everything looked at as soon as what is being done now is done.
   func lookSoon() {
     if let timer { loop.schedule(timer, at: loop.now) }

@@ -46,5 +46,5 @@ extension PathManager {
   }
 
   /// One may have been lucky.
-  private static let samplesMin = 2
+  private static let samplesMin = 3
 }

@@ -171,7 +171,7 @@ final class PathManager: PathRouter {
   func send(_ batch: DatagramBatch) -> SendResult {
     let count = batch.bytes.count
     paths[active].noteSent(count, now: loop.now, isData: true)
-    wake(now: loop.now)
+    wakeIfOwed(now: loop.now)
     var batch = batch
     batch.path = isOverdrawn(count) ? trial?.former ?? paths[active].path : paths[active].path
     return endpoint.send(batch)
@@ -215,7 +215,18 @@ final class PathManager: PathRouter {
 
   private func heard(_ index: Int, now: Instant, isData: Bool) {
     paths[index].noteHeard(now: now, isData: isData)
-    if index == active { endOutage(now: now) }
+    guard index == active else { return }
+    endOutage(now: now)
+    if isData { postponeProbe(now: now) }
+  }
+
+  /// What is heard shows that an idle path is there, as an answer would: with a keep-alive of QUIC
+  /// every 15 s nothing else is asked. NATs keep a binding for 30 s at least, the worst of them.
+  private func postponeProbe(now: Instant) {
+    guard outage == nil, trial == nil, doubtSince == nil, activePath.isValidated, !hasRivals,
+      !activePath.isBusy(now: now)
+    else { return }
+    paths[active].nextProbe = max(paths[active].nextProbe, now + idleProbeInterval * 3 / 2)
   }
 
   /// The path with this number at this address. On a server, one that is new, or whose address has

@@ -98,8 +98,9 @@ struct PathState {
     lastData = now
   }
 
-  /// PING and its acknowledgement.
-  private static let keepAlivePackets = 2
+  /// PING and its acknowledgement, with which ngtcp2 may send a PING of its own, so that it hears what
+  /// has arrived of its acknowledgements; and the answer to that.
+  private static let keepAlivePackets = 3
   /// A packet of either has some 40 bytes.
   private static let keepAliveSizeMax = 64
 }

@@ -118,7 +118,7 @@ final class RelayPeer {
     didSet {
       guard isAwaited != oldValue else { return }
       paths?.idleProbeInterval =
-        isAwaited ? Self.awaitedProbeInterval : PathManager.idleProbeInterval
+        isAwaited ? Self.awaitedProbeInterval : Self.restingProbeInterval
     }
   }
 
@@ -179,6 +179,7 @@ final class RelayPeer {
     let paths = PathManager(
       connection: connection, path: path, kind: CarrierKind(path), keys: keys,
       endpoint: endpoint, loop: loop)
+    paths.idleProbeInterval = Self.restingProbeInterval
     registry.add(paths)
     self.paths = paths
   }
@@ -187,6 +188,8 @@ final class RelayPeer {
   static let fullReason = "this relay is full"
   private static let greetingTimeout = Duration.seconds(5)
   private static let awaitedProbeInterval = Duration.seconds(1)
+  /// Nodes ask often enough; a relay has thousands of them.
+  private static let restingProbeInterval = RelayCore.idleTimeout
 }
 
 extension RelayPeer: ConnectionDelegate {
