@@ -4,6 +4,7 @@ import base64
 import functools
 import os
 import pathlib
+import subprocess
 
 from foreign.sizes import MIXED, SMALL
 from harness import endpoint
@@ -47,10 +48,11 @@ def _identity(workspace: Workspace) -> pathlib.Path:
 
 def _key(path: pathlib.Path) -> str:
     """Its public half, in hexadecimal."""
-    from cryptography.hazmat.primitives import serialization
-
-    private = serialization.load_pem_private_key(path.read_bytes(), None)
-    return private.public_key().public_bytes_raw().hex()
+    info = subprocess.run(
+        ["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True,
+        capture_output=True).stdout
+    # RFC 8410 §4: the key ends the SubjectPublicKeyInfo.
+    return info[-32:].hex()
 
 
 def _serve(tools: Tools, workspace: Workspace) -> None:
