@@ -1,15 +1,20 @@
 internal import QuicTransport
 
-/// Where a relay keeps its leases: a file that is replaced whole, a moment after they changed.
+/// Where a relay keeps its leases: a file that is replaced whole when they change.
 ///
-/// Writing it may take a disk's time, so changes of one moment are written once. A relay that dies
-/// in that moment forgets a lease that was never in the file; its holder asks for the same port again.
+///     change --interval since the last writing--> written --> what waited for it
+///
+/// A relay says that it listens when the lease is in the file, so that not even one that dies at that
+/// moment gives an address to another key. Writing may take a disk's time: the first change is written
+/// at once, those that follow it together.
 final class LeaseFile {
   private let loop: any EventLoop
   private let write: ([UInt8]) throws(AccessFileError) -> Void
   private let onProblem: (AccessFileError?) -> Void
   private var timer: LoopTimer?
   private var contents: (() -> [UInt8]?)?
+  private var waiting: [() -> Void] = []
+  private var lastWriting: Instant?
   private var problem: AccessFileError?
   /// Keeps other relays from the file; nil where nobody else could have it.
   private let lock: FileLock?
@@ -28,16 +33,26 @@ final class LeaseFile {
     self.onProblem = onProblem
   }
 
-  /// Has what `contents` will return written soon; nothing if that is nil by then.
+  /// Has what `contents` returns written, now or soon; nothing if that is nil by then.
   func save(_ contents: @escaping () -> [UInt8]?) {
     self.contents = contents
-    arm(after: Self.delay)
+    // It is tried again by its own plan.
+    guard problem == nil else { return }
+    let due = lastWriting.map { $0 + Self.interval } ?? loop.now
+    if due <= loop.now { flush() } else { arm(at: due) }
+  }
+
+  /// Does this when all that was saved is in the file; at once while it cannot be written, since a
+  /// relay with a full disk goes on.
+  func whenSaved(_ action: @escaping () -> Void) {
+    if contents == nil || problem != nil { action() } else { waiting.append(action) }
   }
 
   /// Writes now what was to be written soon.
   func flush() {
     guard let contents else { return }
     if let timer { loop.cancel(timer) }
+    lastWriting = loop.now
     do throws(AccessFileError) {
       if let bytes = contents() { try write(bytes) }
       self.contents = nil
@@ -47,8 +62,11 @@ final class LeaseFile {
       // Said once; a full disk may have room again later.
       if problem != error { onProblem(error) }
       problem = error
-      arm(after: Self.retryInterval)
+      arm(at: loop.now + Self.retryInterval)
     }
+    let saved = waiting
+    waiting.removeAll()
+    for action in saved { action() }
   }
 
   /// Writes the rest, for the last time.
@@ -59,14 +77,14 @@ final class LeaseFile {
     timer = nil
   }
 
-  private func arm(after delay: Duration) {
-    if let timer, timer.isArmed, timer.deadline <= loop.now + delay { return }
+  private func arm(at time: Instant) {
+    if let timer, timer.isArmed, timer.deadline <= time { return }
     let timer = self.timer ?? LoopTimer { [weak self] _ in self?.flush() }
     self.timer = timer
-    loop.schedule(timer, at: loop.now + delay)
+    loop.schedule(timer, at: time)
   }
 
-  private static let delay = Duration.milliseconds(50)
+  private static let interval = Duration.milliseconds(50)
   private static let retryInterval = Duration.seconds(5)
 }
 

@@ -19,6 +19,8 @@ final class PublicListeners {
   private let gather = DatagramGather()
   /// Called when leases changed in a way that a restart should remember.
   var onLeases: () -> Void = {}
+  /// Does something when a restart would remember them.
+  var whenLeasesAreKept: (@escaping () -> Void) -> Void = { $0() }
   /// What visitors of the TLS port see whose host is shared as a web site; nil where TLS ends at shares
   /// only.
   private var certificate: PublicCertificate?
@@ -147,7 +149,7 @@ extension PublicListeners {
     switch message {
     case .listen(let request):
       guard nodes[ObjectIdentifier(peer)]?[request.number] == nil else { return false }
-      peer.send(.listening(.listening(answer(request, of: peer, source))))
+      reply(answer(request, of: peer, source), to: peer)
       return true
     case .unlisten(let number):
       guard let (member, place) = nodes[ObjectIdentifier(peer)]?[number] else { return true }
@@ -177,6 +179,18 @@ extension PublicListeners {
       onEvent(.listenRefused(identity, error))
     }
     return answer
+  }
+
+  /// A port that a node was told of is its own, whatever happens to the relay then. It may have lost
+  /// it again before that; then it was told so.
+  private func reply(_ answer: PublicMessage.Answer, to peer: RelayPeer) {
+    let member = nodes[ObjectIdentifier(peer)]?[answer.number]?.member
+    whenLeasesAreKept { [weak self, weak peer] in
+      guard let self, let peer,
+        nodes[ObjectIdentifier(peer)]?[answer.number]?.member === member
+      else { return }
+      peer.send(.listening(.listening(answer)))
+    }
   }
 
   private func open(

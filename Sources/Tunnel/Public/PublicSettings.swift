@@ -74,6 +74,9 @@ public struct PublicSettings: Sendable {
         return LeaseText.encode(listeners.book, time: WallClock.now(), now: listeners.loop.now)
       }
     }
+    listeners.whenLeasesAreKept = { [weak file] action in
+      if let file { file.whenSaved(action) } else { action() }
+    }
     return file
   }
 

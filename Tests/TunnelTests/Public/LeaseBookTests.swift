@@ -199,6 +199,29 @@ struct LeaseTextTests {
     #expect(book.leases.keys.allSatisfy(\.kind.hasName) && book.leases.count == 2)
   }
 
+  @Test("what follows within 50 ms is written together, and each action waits for its own change")
+  func together() {
+    let loop = SimLoop()
+    var written = 0
+    var done: [Int] = []
+    let file = LeaseFile(
+      loop: loop, lock: nil, write: { _ throws(AccessFileError) in written += 1 },
+      onProblem: { _ in })
+    for number in 1...3 {
+      file.save { [UInt8(number)] }
+      file.whenSaved { done.append(number) }
+    }
+    #expect(written == 1 && done == [1])
+    loop.run(for: .milliseconds(49))
+    #expect(written == 1 && done == [1])
+    loop.run(for: .milliseconds(1))
+    #expect(written == 2 && done == [1, 2, 3])
+    // Nothing is to be written: nothing is waited for.
+    file.whenSaved { done.append(4) }
+    #expect(done.last == 4)
+    file.close()
+  }
+
   @Test("what cannot be written is said once and tried again")
   func unwritable() {
     let loop = SimLoop()
@@ -211,7 +234,13 @@ struct LeaseTextTests {
         if isFull { throw .unwritable(28) }
         written += 1
       }, onProblem: { problems.append($0) })
-    for _ in 0..<5 { file.save { [1] } }
+    var answered = 0
+    for _ in 0..<5 {
+      file.save { [1] }
+      file.whenSaved { answered += 1 }
+    }
+    // A relay with a full disk goes on.
+    #expect(answered == 5)
     loop.run(for: .seconds(30))
     #expect(problems == [.unwritable(28)] && written == 0)
     isFull = false

@@ -142,7 +142,8 @@ struct PublicListenersTests {
         world.ports.tcpPorts == Set(ports.compactMap { $0 })
       }
       #expect(isBack, "after \(pause)")
-      world.settle(.milliseconds(50))
+      // The answers wait for the file, which is written every 50 ms.
+      world.settle(.milliseconds(100))
       #expect(nodes.map(\.port) == ports)
       for node in nodes {
         let port = try #require(node.port)
@@ -183,6 +184,19 @@ struct PublicListenersTests {
     let port = try #require(world.share(1).port)
     try world.restartRelay(after: .milliseconds(10))
     #expect(try world.share(2, port: port).refusals == [.heldByAnother])
+  }
+
+  @Test("whoever was told of a port keeps it, though share and relay die at that moment")
+  func noWindow() throws {
+    let world = try PublicWorld()
+    // Leases of one moment are written together; the last one of them is no exception.
+    let nodes = try (1...3).map { try world.share(UInt8($0)) }
+    let ports = nodes.compactMap(\.port)
+    #expect(ports.count == 3)
+    nodes[2].vanish()
+    try world.restartRelay(after: .milliseconds(10))
+    #expect(try world.share(4, port: ports[2]).refusals == [.heldByAnother])
+    #expect(try world.share(3).port == ports[2])
   }
 
   @Test("a visitor of a share that dies is reset, and so is one that it was asked about")

@@ -12,8 +12,9 @@ final class PublicWorld {
   let ports: SimPublicPorts
   private(set) var relay: SimRelay
   private(set) var listeners: PublicListeners
-  /// What the relay would have in its file.
+  /// What the relay has in its file.
   private(set) var file: [UInt8] = []
+  private var leases: LeaseFile?
   private(set) var relayEvents: [RelayEvent] = []
   private let options: Options
   /// TCP to the relay, for nodes that have no UDP.
@@ -69,10 +70,17 @@ final class PublicWorld {
   }
 
   private func watch() {
+    let leases = LeaseFile(
+      loop: loop, lock: nil,
+      write: { [weak self] bytes throws(AccessFileError) in self?.file = bytes },
+      onProblem: { _ in })
     listeners.onLeases = { [weak self] in
-      guard let self else { return }
-      file = LeaseText.encode(listeners.book, time: time, now: loop.now)
+      self?.leases?.save {
+        self.map { LeaseText.encode($0.listeners.book, time: $0.time, now: $0.loop.now) }
+      }
     }
+    listeners.whenLeasesAreKept = { [weak leases] in leases?.whenSaved($0) }
+    self.leases = leases
   }
 
   private static let fixtures = "Tests/QuicTransportTests/Fixtures/"
