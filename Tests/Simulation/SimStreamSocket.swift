@@ -155,13 +155,19 @@ public final class SimStreamSocket: StreamSocket {
     outgoing.isFrozen = true
   }
 
+  /// Something between the two ends holds everything back for this long, and then passes it on.
+  public func hold(for time: Duration) {
+    incoming.heldUntil = loop.now + time
+    outgoing.heldUntil = loop.now + time
+  }
+
   // MARK: Time passing
 
   /// Changes the peer's side of our outgoing pipe after the latency, and tells it.
   private func arrive(_ change: @escaping (Pipe) -> Void) {
     let pipe = outgoing
     let peer = peer
-    loop.after(pipe.latency) {
+    loop.after(max(pipe.latency, (pipe.heldUntil ?? loop.now) - loop.now)) {
       guard !pipe.isFrozen else { return }
       change(pipe)
       peer?.tell()
@@ -201,6 +207,7 @@ public final class SimStreamSocket: StreamSocket {
     var arrived = 0
     var isFinished = false
     var isFrozen = false
+    var heldUntil: Instant?
     var finArrived = false
     var error: Int32?
 

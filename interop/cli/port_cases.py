@@ -94,7 +94,7 @@ class Beside:
         self.require_works()
         self._client = dial(self._connect.port)
         self._memory = self._process.resident_bytes
-        self._descriptors = self._process.descriptor_count
+        self._descriptors = self._process.descriptors
 
     def require_works(self) -> None:
         with dial(self._connect.port) as client:
@@ -112,10 +112,9 @@ class Beside:
         require(growth < MEMORY_MAX, f"the strangers cost {growth // 1024} KiB")
         # The open flow has one that was not counted.
         left = self._process.wait_for(
-            lambda: self._process.descriptor_count <= self._descriptors + 1,
+            lambda: self._process.descriptor_count <= len(self._descriptors) + 1,
             STRANGER_SECONDS + 2)
-        require(bool(left), f"{self._process.descriptor_count} descriptors, "
-                            f"{self._descriptors} before")
+        require(bool(left), f"descriptors {self._process.descriptors}, before {self._descriptors}")
         self._client.close()
         require(end(self._connect.process, 15) == 0, "connect does not end well")
 

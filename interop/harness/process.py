@@ -1,5 +1,6 @@
 """One child process."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -54,6 +55,15 @@ class Process:
     def descriptor_count(self) -> int:
         """How many file descriptors it holds open."""
         return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
+    def descriptors(self) -> list[str]:
+        """What its file descriptors are, for a message about one too many."""
+        found = []
+        for link in sorted(pathlib.Path(f"/proc/{self.pid}/fd").iterdir(), key=lambda one: int(one.name)):
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                found.append(f"{link.name}={os.readlink(link)}")
+        return found
 
     @property
     def processor_seconds(self) -> float:

@@ -105,8 +105,8 @@ final class CarrierDialer {
     PathLabel.carrierNumber(path).flatMap { carriers[$0]?.remote }
   }
 
-  /// The session is on this path now: another carrier of its kind to the same address fell silent
-  /// before, and would stand in the way of the next one.
+  /// The session is on this path, and sure of it: another carrier of its kind to the same address fell
+  /// silent before, and would stand in the way of the next one, or was opened in a doubt that is over.
   func keepOnly(_ path: NetworkPath) {
     guard let kept = PathLabel.carrierNumber(path).flatMap({ carriers[$0] }) else { return }
     for (number, dialled) in carriers where dialled.carrier !== kept.carrier {

@@ -73,8 +73,9 @@ extension PathManager {
       }
       wantAlternatives(now: now)
       if isTimeToLeave(now: now) { leaveActive(because: .silence, now: now) }
-    } else if path.unansweredSince == nil {
+    } else if path.unansweredSince == nil, doubtSince != nil {
       doubtSince = nil
+      owner?.pathManagerIsSure(self)
     }
     if let since = path.unansweredDataSince,
       now - since >= max(Self.dataLossAfter, (path.roundTrip.smoothed ?? .zero) * 6)

@@ -5,6 +5,9 @@ protocol PathManagerOwner: AnyObject {
   /// The path in use is in doubt, or a better kind may be back: the owner opens other carriers and
   /// adds them (client only).
   func pathManagerWantsAlternatives(_ manager: PathManager)
+  /// The path in use was in doubt, and answers again (client only): what was opened of its kind beside
+  /// it is not needed.
+  func pathManagerIsSure(_ manager: PathManager)
   /// The session moved.
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason)
   /// Nothing is heard on any path for so long; told once for each outage.

@@ -334,6 +334,10 @@ extension RendezvousClient: PathManagerOwner {
     if manager.activePath.kind != .udp { addAddresses(to: manager) }
   }
 
+  func pathManagerIsSure(_ manager: PathManager) {
+    dialer.keepOnly(manager.activePath.path)
+  }
+
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {
     guard let old = road else { return }
     road = path.path

@@ -15,6 +15,10 @@ extension LinkCore {
     if kind != .udp { addAddresses(to: paths) }
   }
 
+  func sessionIsSure(_ session: SessionCore) {
+    dialer.keepOnly(session.currentRoad)
+  }
+
   /// UDP from the addresses that this machine has now.
   func addAddresses(to paths: PathManager) {
     guard allows(.udp) else { return }

@@ -12,6 +12,8 @@ protocol SessionOwner: AnyObject {
   /// The path in use is in doubt or not of the best kind: the owner adds others to
   /// `session.paths` (dialling side only).
   func sessionWantsAlternatives(_ session: SessionCore)
+  /// The path in use was in doubt, and answers again (dialling side only).
+  func sessionIsSure(_ session: SessionCore)
   /// The session moved to another path.
   func session(_ session: SessionCore, movedTo path: NetworkPath, because reason: SwitchReason)
   /// The peer is not heard of, or again.
@@ -326,6 +328,10 @@ final class SessionCore {
 extension SessionCore: PathManagerOwner {
   func pathManagerWantsAlternatives(_ manager: PathManager) {
     owner?.sessionWantsAlternatives(self)
+  }
+
+  func pathManagerIsSure(_ manager: PathManager) {
+    owner?.sessionIsSure(self)
   }
 
   func pathManager(_ manager: PathManager, movedTo path: PathState, because reason: SwitchReason) {

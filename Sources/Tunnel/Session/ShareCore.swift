@@ -373,6 +373,8 @@ extension ShareCore: SessionOwner {
 
   func sessionWantsAlternatives(_ session: SessionCore) {}
 
+  func sessionIsSure(_ session: SessionCore) {}
+
   func session(_ session: SessionCore, silentFor time: Duration) {
     onEvent(.sessionSilent(peer: session.connection.peer, for: time))
     evictDormant(keeping: session)

@@ -99,6 +99,28 @@ struct PathManagerTests {
     #expect(world.errors.isEmpty)
   }
 
+  @Test(
+    "what a doubt that passed has opened is closed again", arguments: [CarrierKind.tcp, .webSocket])
+  func passingDoubt(kind: CarrierKind) throws {
+    let world = try Self.world(carriers: .only(kind))
+    try world.open()
+    let program = world.connect()
+    world.wait { world.targets.programs.count == 1 }
+    var sent = 0
+    // Other roads are asked for every three seconds at most, so not every doubt opens something.
+    while world.tcp.connections.count == 1, sent < 40_000 {
+      program.send(Payload.bytes(1_000, seed: 1))
+      sent += 1_000
+      world.tcp.holdAll(for: .milliseconds(450))
+      world.loop.run(for: .milliseconds(530))
+    }
+    #expect(world.tcp.connections.count == 2)
+    world.wait { world.targets.programs[0].received.count == sent }
+    world.loop.run(for: .seconds(2))
+    #expect(world.tcp.connections.count { !$0.isReleased } == 1)
+    #expect(world.link.statistics.switches == 0 && world.errors.isEmpty)
+  }
+
   @Test("a WebSocket carries a session as well, with large packets, and outlives its resets")
   func webSocket() throws {
     let world = try Self.world(carriers: .only(.webSocket))

@@ -46,6 +46,11 @@ final class SimTCP {
     for connection in connections where !connection.isReleased { connection.freeze() }
   }
 
+  /// Every connection stands still for this long, as when a machine is busy.
+  func holdAll(for time: Duration) {
+    for connection in connections where !connection.isReleased { connection.hold(for: time) }
+  }
+
   /// Every connection is reset, as by a middlebox that forgot it.
   func resetAll() {
     for connection in connections where !connection.isReleased { connection.sever() }
