@@ -12,7 +12,8 @@ from lab.bad_link import ADDRESS_B, ADDRESS_B6
 from matrix.cases import Case
 
 PORT = 443
-QUIET = ["--no-quic-dump", "--no-http-dump", "-q"]
+# As ngtcp2's own endpoint for the public runner starts them.
+GTLS = ["--no-quic-dump", "--no-http-dump", "-q", "--cc=bbr", "--initial-rtt=100ms"]
 UNKNOWN_VERSION = "0x3a4a5a6a"
 
 
@@ -164,7 +165,7 @@ class Gtls(Peer):
             "connectionmigration": [f"--preferred-ipv4-addr={ADDRESS_B}:{PORT + 1}"],
         }
         return Command([
-            run.tools.program("gtlsserver"), *QUIET, "-d", run.www,
+            run.tools.program("gtlsserver"), *GTLS, "-d", run.www,
             *options.get(run.case.server_case, []), run.address, PORT,
             run.certificates / "priv.key", run.certificates / "cert.pem",
         ], {"SSLKEYLOGFILE": str(run.key_log)})
@@ -187,7 +188,7 @@ class Gtls(Peer):
         elif run.case.client == "resumption":
             visits = [run.urls[:1], run.urls[1:]]
         return [Command([
-            run.tools.program("gtlsclient"), *QUIET, "--exit-on-all-streams-close",
+            run.tools.program("gtlsclient"), *GTLS, "--exit-on-all-streams-close",
             f"--download={run.downloads}", *options.get(run.case.client, []), run.address, PORT,
             *urls,
         ], {"SSLKEYLOGFILE": str(run.key_log)}) for urls in visits]
