@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 SWIFT_SOURCES := Sources Tests interop Package.swift
 RELEASE_FLAGS := -c release --static-swift-stdlib
 # The default linker warns once per sanitizer symbol; lld, which the toolchain brings, does not.
-SANITIZER_FLAGS := --disable-xctest -Xswiftc -use-ld=lld
+SANITIZER_FLAGS := --disable-xctest --no-parallel -Xswiftc -use-ld=lld
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
@@ -47,7 +47,7 @@ interop: setup-interop ## Play the public runner's cases against other QUIC stac
 	interop/run-matrix $(if $(INTEROP_ARGS),$(INTEROP_ARGS),--repeat 3 --write)
 
 # A finding is an input in .build/fuzz/findings; it becomes a unit test, and a seed in interop/Fuzz/Corpus.
-fuzz: setup-build ## Run every fuzz target for FUZZ_SECONDS
+fuzz: setup-build ## Run every family of fuzz targets for FUZZ_SECONDS
 	interop/run-fuzz --seconds $(FUZZ_SECONDS)
 
 format: ## Rewrite the sources in the house format
@@ -62,7 +62,8 @@ help: ## Show this list
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 
-# Separate folders, so that an instrumented build never replaces the plain one.
+# Separate folders, so that an instrumented build never replaces the plain one. One test at a time: all
+# at once, each waits for the others for longer than its own time limit.
 sanitize-thread: setup-build
 	$(SWIFT) test $(SANITIZER_FLAGS) --sanitize=thread --scratch-path .build/tsan
 
