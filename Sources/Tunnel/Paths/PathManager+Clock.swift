@@ -57,11 +57,21 @@ extension PathManager {
   }
 
   /// QUIC sent something. Nobody answers an acknowledgement, and a relay sends one to each of its idle
-  /// nodes every 15 s.
+  /// nodes every 20 s.
   func wakeIfOwed(now: Instant) {
     guard let timer, timer.deadline > now + Self.tickInterval else { return }
     forgiveSilence()
     if activePath.unansweredSince != nil { wake(now: now) }
+  }
+
+  /// PathRouter. Where no answer is owed any more there is nothing to look at before the next probe,
+  /// which has been put off: a relay is not woken again for a node that it has just heard.
+  func tickEnded(now: Instant) {
+    guard let timer, outage == nil, trial == nil, doubtSince == nil, pendingSelect == nil,
+      !isAttentive(now: now), !paths.contains(where: \.isGone)
+    else { return }
+    let next = nextDue(now: now)
+    if timer.isArmed, next > timer.deadline { loop.schedule(timer, at: next) }
   }
 
   /// Has everything looked at as soon as what is being done now is done.
