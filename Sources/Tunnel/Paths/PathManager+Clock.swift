@@ -57,7 +57,7 @@ extension PathManager {
   }
 
   /// QUIC sent something. Nobody answers an acknowledgement, and a relay sends one to each of its idle
-  /// nodes every 20 s.
+  /// nodes every 15 s.
   func wakeIfOwed(now: Instant) {
     guard let timer, timer.deadline > now + Self.tickInterval else { return }
     forgiveSilence()

@@ -221,7 +221,7 @@ final class PathManager: PathRouter {
   }
 
   /// What is heard shows that an idle path is there, as an answer would: with a keep-alive of QUIC
-  /// every 20 s nothing else is asked. NATs keep a binding for 30 s at least, the worst of them.
+  /// every 15 s nothing else is asked. NATs keep a binding for 30 s at least, the worst of them.
   private func postponeProbe(now: Instant) {
     guard outage == nil, trial == nil, doubtSince == nil, activePath.isValidated, !hasRivals,
       !activePath.isBusy(now: now)

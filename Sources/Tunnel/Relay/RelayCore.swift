@@ -128,7 +128,7 @@ final class RelayCore {
   /// The application protocol of relays (RFC 7301).
   static let applicationProtocol = "qtun-relay/1"
   private static let leaseSeconds: UInt64 = 45
-  /// Silence that ends a node's connection; nodes keep theirs alive every 20 s.
+  /// Silence that ends a node's connection; nodes keep theirs alive every 15 s.
   static let idleTimeout = Duration.seconds(Int64(leaseSeconds))
 }
 

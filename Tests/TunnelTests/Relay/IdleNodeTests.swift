@@ -7,7 +7,7 @@ import Testing
 /// A relay has thousands of nodes that only wait.
 @Suite("An idle node", .timeLimit(.minutes(1)))
 struct IdleNodeTests {
-  @Test("a keep-alive every 20 s and its acknowledgement are all that it and its relay say")
+  @Test("a keep-alive every 15 s and its acknowledgement are all that it and its relay say")
   func packets() throws {
     let world = try MeetingWorld { $0.relays = true }
     try world.startShare()
@@ -17,7 +17,7 @@ struct IdleNodeTests {
     world.loop.run(for: .seconds(600))
     let count = world.network.sentCount - before
     // ngtcp2 wants some of the acknowledgements acknowledged.
-    #expect(count <= 3 * 600 / 20, "\(count) packets in ten minutes")
+    #expect(count <= 3 * 600 / 15, "\(count) packets in ten minutes")
     // It is still there: somebody else finds it.
     #expect(world.share.readyCount == 1)
     world.startLink()
@@ -31,7 +31,7 @@ struct IdleNodeTests {
     // The node for its PING, the relay for that, the node for the acknowledgement. To every second
     // one ngtcp2 adds a PING: the node for its late acknowledgement, the relay for that. And the pacer,
     // once for many packets.
-    #expect(count <= 600 / 20 * 4 + 5, "\(count) in ten minutes")
+    #expect(count <= 600 / 15 * 4 + 5, "\(count) in ten minutes")
     #expect(world.openedCount == 1 && world.lossCount == 0)
   }
 
