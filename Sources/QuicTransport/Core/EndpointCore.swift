@@ -390,6 +390,7 @@ extension EndpointCore: TickMember {
     } else if !timer.isArmed || timer.deadline != deadline {
       loop.schedule(timer, at: deadline)
     }
+    connection.router?.tickEnded(now: now)
   }
 
   private func forgetHandshake(_ key: ObjectIdentifier) {
