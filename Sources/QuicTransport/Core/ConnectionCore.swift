@@ -48,6 +48,8 @@ public final class ConnectionCore {
   var counters = ConnectionStatistics()
   var cryptoGuard: CryptoGuard
   var earlyGuard = EarlyPacketGuard()
+  /// What a client takes for the server's first answer.
+  var firstAnswer = FirstAnswerGuard()
   /// Until a client has answered the handshake's last flight (F2).
   var holdsEarlyPackets: Bool
   /// ngtcp2 itself has left the handshake, which may be later than TLS has.
@@ -84,9 +86,13 @@ public final class ConnectionCore {
   let sendingPath: UnsafeMutablePointer<ngtcp2_path_storage>
 
   private var connection: OpaquePointer?
-  private var lastNow: Instant
+  private(set) var lastNow: Instant
   var flow: ConnectionFlow
   private var streamCredit: StreamCredit
+  /// What its packets have cost in this turn, and those that wait for another one.
+  var work = WorkBudget()
+  var backlog: DatagramQueue?
+  var frameLimit: FrameLimit
   var closePacket: ClosePacket?
   private let connectionID: ConnectionID
   /// What a client uses at the server's preferred address.
@@ -111,6 +117,7 @@ public final class ConnectionCore {
     datagramsArrived = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
     flow = ConnectionFlow(settings: settings, now: now)
     streamCredit = StreamCredit(rate: settings.brokenStreamsPerSecond, now: now)
+    frameLimit = FrameLimit(now: now)
     connectionID = host.makeConnectionID()
     preferredID =
       role.isServer && settings.preferredAddress != nil ? host.makeConnectionID() : nil
@@ -249,6 +256,7 @@ extension ConnectionCore {
     guard !bytes.isEmpty else { return }
     hasNews = false
     read(bytes, datagram.path, datagram.ecn, now: now)
+    if holdsEarlyPackets { noteServer(of: bytes, now: now) }
     if hasNews { router?.peerProved(on: road, byteCount: bytes.count) }
   }
 
@@ -261,12 +269,14 @@ extension ConnectionCore {
     }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     hasRead = true
+    work.chargeDatagram(byteCount: bytes.count)
     beginCalls()
     let result = qtun_conn_read(
       handle, path.pointer, settings.usesECN ? ecn.rawValue : 0, base, bytes.count,
       advance(to: now).nanoseconds)
     endCalls()
-    if result != 0 { fail(result) }
+    if frameLimit.isExceeded { callbackError = .tooManyFrames }
+    if result != 0 || frameLimit.isExceeded { fail(result == 0 ? NGTCP2_ERR_PROTO : result) }
     if isServer, from != whereabouts.current { whereabouts.follow(currentPath) }
   }
 
@@ -290,7 +300,9 @@ extension ConnectionCore {
     switch state {
     case .handshaking, .open:
       suspendedSince.map(suspensionDeadline)
-        ?? min(Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline)
+        ?? min(
+          Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline,
+          firstAnswer.deadline)
     case .closing(let until): min(until, closePacket?.nextRepeat ?? until)
     case .draining(let until): until
     case .closed: .distantFuture
@@ -301,6 +313,7 @@ extension ConnectionCore {
   func handleTimeout(now: Instant) {
     let now = advance(to: now)
     switch state {
+    case .handshaking where now >= firstAnswer.deadline: abandonDisputed()
     case .handshaking, .open:
       let result = ngtcp2_conn_handle_expiry(handle, now.nanoseconds)
       if result != 0 { fail(result) }
@@ -451,41 +464,5 @@ extension ConnectionCore {
     var info = ngtcp2_conn_info()
     qtun_conn_get_info(handle, &info)
     return info
-  }
-}
-
-// MARK: - Types
-
-extension ConnectionCore {
-  enum State {
-    case handshaking
-    case open
-    case closing(until: Instant)
-    case draining(until: Instant)
-    case closed
-
-    /// ngtcp2 may still be called.
-    var isLive: Bool {
-      switch self {
-      case .handshaking, .open: true
-      case .closing, .draining, .closed: false
-      }
-    }
-
-    var isClosed: Bool {
-      if case .closed = self { return true }
-      return false
-    }
-  }
-
-  enum Event {
-    case ready
-    case opened(StreamCore)
-    case streamsAllowed
-    case closed(QuicError)
-  }
-
-  enum CallbackError {
-    case cryptoBufferExceeded
   }
 }
