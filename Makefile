@@ -47,7 +47,7 @@ interop: setup-interop ## Play the public runner's cases against other QUIC stac
 	interop/run-matrix $(if $(INTEROP_ARGS),$(INTEROP_ARGS),--repeat 3 --write)
 
 # A finding is an input in .build/fuzz/findings; it becomes a unit test, and a seed in interop/Fuzz/Corpus.
-fuzz: setup-build ## Run every fuzz target for FUZZ_SECONDS
+fuzz: setup-build ## Run every family of fuzz targets for FUZZ_SECONDS
 	interop/run-fuzz --seconds $(FUZZ_SECONDS)
 
 format: ## Rewrite the sources in the house format

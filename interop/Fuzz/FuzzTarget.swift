@@ -2,6 +2,8 @@
 struct FuzzTarget: Sendable {
   /// The word on the command line, and the name of its folder in the corpus.
   let name: String
+  /// With which others it shares its time.
+  let family: FuzzFamily
   /// Takes one input. A property that does not hold traps.
   let run: @Sendable (UnsafeRawBufferPointer) -> Void
 

@@ -5,13 +5,13 @@ import QuicTransport
 extension FuzzTarget {
   /// What says who may do what.
   static let access = [
-    FuzzTarget(name: "grant", run: grant),
-    FuzzTarget(name: "ledger", run: ledger),
-    FuzzTarget(name: "token", run: token),
-    FuzzTarget(name: "token-list", run: tokenList),
-    FuzzTarget(name: "relay-message", run: relayMessage),
-    FuzzTarget(name: "target-rules", run: targetRules),
-    FuzzTarget(name: "target-host", run: targetHost),
+    FuzzTarget(name: "grant", family: .tickets, run: grant),
+    FuzzTarget(name: "ledger", family: .tickets, run: ledger),
+    FuzzTarget(name: "token", family: .tokens, run: token),
+    FuzzTarget(name: "token-list", family: .tokens, run: tokenList),
+    FuzzTarget(name: "relay-message", family: .rendezvous, run: relayMessage),
+    FuzzTarget(name: "target-rules", family: .proxies, run: targetRules),
+    FuzzTarget(name: "target-host", family: .proxies, run: targetHost),
   ]
 
   /// The bytes decide what a ticket allows, so there is one way to write each grant.

@@ -6,10 +6,10 @@ import QuicTransport
 extension FuzzTarget {
   /// What relays, proxies and routers say, and what stands in lists.
   static let carriers = [
-    FuzzTarget(name: "websocket", run: websocket),
-    FuzzTarget(name: "relayed", run: relayed),
-    FuzzTarget(name: "upnp", run: upnp),
-    FuzzTarget(name: "allow-list", run: allowList),
+    FuzzTarget(name: "websocket", family: .carriers, run: websocket),
+    FuzzTarget(name: "relayed", family: .rendezvous, run: relayed),
+    FuzzTarget(name: "upnp", family: .gateways, run: upnp),
+    FuzzTarget(name: "allow-list", family: .tickets, run: allowList),
   ]
 
   /// Frames of either side, in pieces and at once.

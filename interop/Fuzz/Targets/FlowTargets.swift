@@ -5,13 +5,13 @@ import QuicTransport
 extension FuzzTarget {
   /// What programs and peers say at the ends of flows.
   static let flows = [
-    FuzzTarget(name: "udp-frames", run: udpFrames),
-    FuzzTarget(name: "proxy", run: proxy),
-    FuzzTarget(name: "socks-datagram", run: socksDatagram),
-    FuzzTarget(name: "http-head", run: httpHead),
-    FuzzTarget(name: "server-name", run: serverName),
-    FuzzTarget(name: "host", run: host),
-    FuzzTarget(name: "requests", run: requests),
+    FuzzTarget(name: "udp-frames", family: .tunnel, run: udpFrames),
+    FuzzTarget(name: "proxy", family: .proxies, run: proxy),
+    FuzzTarget(name: "socks-datagram", family: .proxies, run: socksDatagram),
+    FuzzTarget(name: "http-head", family: .heads, run: httpHead),
+    FuzzTarget(name: "server-name", family: .heads, run: serverName),
+    FuzzTarget(name: "host", family: .heads, run: host),
+    FuzzTarget(name: "requests", family: .heads, run: requests),
   ]
 
   /// DATAGRAM frames of a hostile peer: what waits for fragments stays bounded, and a datagram is

@@ -5,10 +5,10 @@ import QuicTransport
 extension FuzzTarget {
   /// What comes from servers, gateways and peers before there is a session.
   static let punch = [
-    FuzzTarget(name: "stun", run: stun),
-    FuzzTarget(name: "probe", run: probe),
-    FuzzTarget(name: "port-mapping", run: portMapping),
-    FuzzTarget(name: "netpunch", run: netpunch),
+    FuzzTarget(name: "stun", family: .gateways, run: stun),
+    FuzzTarget(name: "probe", family: .rendezvous, run: probe),
+    FuzzTarget(name: "port-mapping", family: .gateways, run: portMapping),
+    FuzzTarget(name: "netpunch", family: .netpunch, run: netpunch),
   ]
 
   private static let stranger = SocketAddress(ipv4: 0xcb00_7101, port: 5_000)

@@ -6,10 +6,10 @@ import Simulation
 extension FuzzTarget {
   /// What reaches QUIC, before and after there is a connection.
   static let transport = [
-    FuzzTarget(name: "datagrams", run: datagrams),
-    FuzzTarget(name: "crypto-guard", run: cryptoGuard),
-    FuzzTarget(name: "stop-sending", run: stopSending),
-    FuzzTarget(name: "connection", run: connection),
+    FuzzTarget(name: "datagrams", family: .routing, run: datagrams),
+    FuzzTarget(name: "crypto-guard", family: .guards, run: cryptoGuard),
+    FuzzTarget(name: "stop-sending", family: .guards, run: stopSending),
+    FuzzTarget(name: "connection", family: .connection, run: connection),
   ]
 
   /// Datagrams of strangers at an endpoint with nothing open. Answers are no longer than three times

@@ -5,13 +5,13 @@ import QuicTransport
 extension FuzzTarget {
   /// What stands in the tunnel's own messages.
   static let wire = [
-    FuzzTarget(name: "control", run: control),
-    FuzzTarget(name: "relay-control", run: relayControl),
-    FuzzTarget(name: "leases", run: leases),
-    FuzzTarget(name: "flow-header", run: flowHeader),
-    FuzzTarget(name: "path-message", run: pathMessage),
-    FuzzTarget(name: "frames", run: frames),
-    FuzzTarget(name: "ticket", run: ticket),
+    FuzzTarget(name: "control", family: .tunnel, run: control),
+    FuzzTarget(name: "relay-control", family: .rendezvous, run: relayControl),
+    FuzzTarget(name: "leases", family: .tokens, run: leases),
+    FuzzTarget(name: "flow-header", family: .tunnel, run: flowHeader),
+    FuzzTarget(name: "path-message", family: .tunnel, run: pathMessage),
+    FuzzTarget(name: "frames", family: .carriers, run: frames),
+    FuzzTarget(name: "ticket", family: .tickets, run: ticket),
   ]
 
   /// A control stream in pieces: its messages do not depend on the pieces, and what is decoded is
