@@ -20,10 +20,15 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
   private let runner = Atomic<UInt>(0)
   private var timers = TimerQueue()
   private var flushes: [any TickMember] = []
+  /// So many times something happened: as often would real processes have been woken.
+  public private(set) var wakeCount = 0
   /// Ticks since the clock last moved.
   private var ticksAtNow = 0
 
   public init() {}
+
+  /// How many timers are armed.
+  public var timerCount: Int { timers.count }
 
   /// Virtual time since the start.
   public var elapsed: Duration { now - Self.start }
@@ -89,7 +94,10 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
   private func step(limit: Instant) -> Bool {
     if flushes.isEmpty, jobs.withLock(\.isEmpty), mail.withLock(\.isEmpty) {
       guard let earliest = timers.earliest, earliest <= limit else { return false }
-      if earliest > now { moveClock(to: earliest) }
+      if earliest > now {
+        moveClock(to: earliest)
+        wakeCount += 1
+      }
     }
     ticksAtNow += 1
     precondition(ticksAtNow < Self.ticksPerInstantMax, "the simulation spins without time passing")

@@ -3,19 +3,21 @@ import Tunnel
 
 /// Somebody at one address who has no token, and tries as many as he can.
 ///
-/// The right one would be answered within a round trip, so he does not wait for a refusal that comes
-/// late: he leaves and comes back.
+/// The right one would be answered within a round trip of being looked at, so he does not wait for a
+/// refusal that comes late: he leaves and comes back. How long he waits is the question.
 actor Guesses {
   private let relay: RendezvousAddress
   private let loop: EpollLoop
+  private let patience: Duration
   private var shown = 0
   private var refused = 0
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-  init(relay: RendezvousAddress, loop: EpollLoop) {
+  init(relay: RendezvousAddress, loop: EpollLoop, patience: Duration) {
     self.relay = relay
     self.loop = loop
+    self.patience = patience
   }
 
   /// What came of it, as JSON.
@@ -51,10 +53,13 @@ actor Guesses {
       _ = await connection.closed
       ended.settle()
     }
-    if await ended.time(within: Self.patience) != nil { refused += 1 }
+    if await ended.time(within: patience) != nil { refused += 1 }
     await connection.close(code: 0, reason: "")
     await watch.value
   }
 
-  private static let patience = Duration.milliseconds(300)
+  /// Too short for any token that has to wait for its turn.
+  static let hasty = Duration.milliseconds(300)
+  /// Longer than any token has to wait for its turn, so that every place in the queue is used.
+  static let patient = Duration.milliseconds(4_500)
 }

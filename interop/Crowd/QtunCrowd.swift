@@ -6,7 +6,9 @@ import Tunnel
 //
 //     qtun-crowd peers RELAY COUNT RATE      registers COUNT identities, RATE of them a second
 //     qtun-crowd tries RELAY SECONDS RATE    RATE times a second, somebody new registers and connects
-//     qtun-crowd guesses RELAY SECONDS COUNT COUNT nodes at a time show tokens that they made up
+//     qtun-crowd guesses RELAY SECONDS COUNT COUNT nodes at a time show tokens that they made up, and
+//                                            leave where the answer does not come at once
+//     qtun-crowd waits RELAY SECONDS COUNT   the same, and each waits until it was its turn
 //
 // RELAY is what `qtun relay` prints, with a numeric address. Everything is said in lines of JSON.
 // `peers` answers each line of its input with what has become of them, and ends with its input; `tries`
@@ -30,15 +32,16 @@ struct QtunCrowd {
       try await registered
     case "tries":
       try await Tries(relay: relay, loop: loop).run(for: .seconds(first), perSecond: second)
-    case "guesses":
-      let guesses = Guesses(relay: relay, loop: loop)
+    case "guesses", "waits":
+      let guesses = Guesses(
+        relay: relay, loop: loop, patience: words[0] == "waits" ? Guesses.patient : Guesses.hasty)
       say(try await guesses.run(for: .seconds(first), atOnce: second))
     default: usage()
     }
   }
 
   private static func usage() -> Never {
-    print("usage: qtun-crowd peers|tries|guesses RELAY NUMBER NUMBER")
+    print("usage: qtun-crowd peers|tries|guesses|waits RELAY NUMBER NUMBER")
     exit(2)
   }
 

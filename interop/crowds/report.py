@@ -6,6 +6,13 @@ import pathlib
 from meetings.report import load, table, versions
 from meetings.result import Result
 
+# How the rows of each scenario begin.
+ROWS = {
+    "crowd": ("1000 idle nodes over UDP",), "crowd-tcp": ("1000 idle nodes over TCP",),
+    "initials": ("Initials:",), "binds": ("binds:",),
+    "hellos": ("ClientHello without end", "1000 of them"), "tokens": ("wrong tokens",),
+}
+
 
 class Report:
     """What came of everything, in the order in which it was played."""
@@ -35,3 +42,20 @@ class Report:
             f"lasts {seconds:.0f} s, from", "addresses and ports that are random for each packet, "
             "beside a session of 50 Mbit/s through the", "relay. Twice a second one newcomer registers "
             "and another one connects through the relay.", "", *self.rows(), ""]))
+
+    def replace(self, path: pathlib.Path, qtun: str, names: list[str]) -> None:
+        """Puts the rows of these scenarios in place of those that a run of all has written."""
+        head, _, rest = path.read_text().partition("\n\n|")
+        old = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rest.splitlines()[2:]]
+        new = [[result.status, result.what, result.bar, result.figures] for result in self.results]
+        for name in names:
+            begins = [begin for begin, row in enumerate(old) if row[1].startswith(ROWS[name])]
+            fresh = [row for row in new if row[1].startswith(ROWS[name])]
+            at = begins[0] if begins else len(old)
+            old = [row for number, row in enumerate(old) if number not in begins]
+            old[at:at] = fresh
+        note = (f"`--only {' --only '.join(names)}` again on {self._began:%Y-%m-%d %H:%M} UTC: load average "
+                f"{self._load} before,\n{load()} after, {versions(qtun)[0]}.")
+        head = "\n\n".join(part for part in head.split("\n\n") if not part.startswith("`--only"))
+        rows = table([["", "what", "bar", "measured"], *old])
+        path.write_text("\n".join([head, "", note, "", *rows, ""]))

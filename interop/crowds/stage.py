@@ -79,6 +79,14 @@ class Stage:
         tasks = pathlib.Path(f"/proc/{self.relay.process.pid}/task").glob("*/schedstat")
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
+    def wakes(self) -> int:
+        """How often the relay has waited for something to do: what idle nodes cost, whatever else the
+        machine does."""
+        tasks = pathlib.Path(f"/proc/{self.relay.process.pid}/task").glob("*/status")
+        return sum(
+            int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", task.read_text(), re.M).group(1))
+            for task in tasks)
+
     def metrics(self) -> dict[str, float]:
         """What the relay counts, by the name with its labels."""
         with self.node.inside():

@@ -49,6 +49,10 @@ public struct TransportSettings: Sendable {
   ]
   /// The RTT that is assumed before the first sample.
   public var initialRTT = Duration.milliseconds(100)
+  /// Whether an acknowledgement leaves in the tick that asks for one. Else it waits for a second packet,
+  /// for an eighth of the round trip or 25 ms (RFC 9000 §13.2.1), which is one more wake-up of the
+  /// process for each lone packet. What arrives in one tick is acknowledged together either way.
+  public var acknowledgesAtOnce = false
   /// Whether packets are marked ECT(0) and marks are reported (RFC 9000 §13.4).
   public var usesECN = true
   /// Where this server would rather be talked to; it needs a socket there. Clients that care move to

@@ -9,6 +9,9 @@ public struct ByteQueue {
   /// Bytes in it.
   public var count: Int { bytes.count - head }
 
+  /// Whether something has been in it, so that it has memory to be used again.
+  public var hasMemory: Bool { bytes.capacity > 0 }
+
   /// Adds a copy of them at the end.
   public mutating func append(_ more: UnsafeRawBufferPointer) {
     bytes.append(contentsOf: more)

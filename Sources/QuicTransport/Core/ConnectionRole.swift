@@ -56,6 +56,8 @@ struct NgConfiguration {
     settings.cc_algo =
       own.congestionControl == .bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC
     settings.max_tx_udp_payload_size = Int(probes.max() ?? 1_200)
+    // ngtcp2's own is 2.
+    if own.acknowledgesAtOnce { settings.ack_thresh = 1 }
     settings.no_pmtud = probes.isEmpty ? 1 : 0
     // Windows are tuned by ReceiveWindow, from consumption; ngtcp2 would tune from arrival.
     settings.max_window = 0

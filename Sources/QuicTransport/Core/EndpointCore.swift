@@ -395,6 +395,7 @@ extension EndpointCore: TickMember {
     } else if !timer.isArmed || timer.deadline != deadline {
       loop.schedule(timer, at: deadline)
     }
+    connection.router?.tickEnded(now: now)
   }
 
   private func forgetHandshake(_ key: ObjectIdentifier) {

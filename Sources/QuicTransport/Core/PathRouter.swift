@@ -16,6 +16,9 @@ public protocol PathRouter: AnyObject {
   /// Sends packets that QUIC wrote for the label `batch.path`.
   func send(_ batch: DatagramBatch) -> SendResult
 
+  /// The tick is over for this connection: what arrived was read, and what may be sent now was sent.
+  func tickEnded(now: Instant)
+
   /// The road in use: what a label stands for when the router is gone.
   var road: NetworkPath { get }
 

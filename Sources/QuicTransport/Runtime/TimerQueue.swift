@@ -9,6 +9,9 @@ public struct TimerQueue {
   /// A queue without timers.
   public init() {}
 
+  /// How many timers are armed.
+  public var count: Int { heap.count }
+
   /// The deadline of the first timer, or nil when none is armed.
   public var earliest: Instant? { heap.first?.deadline }
 

@@ -24,8 +24,11 @@ public final class TLSStream: StreamSocketHandler {
   private let socket: any StreamSocket
   private let session: gnutls_session_t
   private let credentials: TLSStreamCredentials
-  /// Ciphertext that arrived, and that waits to leave.
+  /// Ciphertext that was read just now; valid during `advance(with:)`, in which GnuTLS takes it.
+  private var arrived = UnsafeRawBufferPointer(start: nil, count: 0)
+  /// What it left of that, which is to be expected of a peer that breaks the protocol only.
   private var incoming = ByteQueue()
+  /// Ciphertext that waits to leave.
   private var outgoing = ByteQueue()
   private var isReady = false
   private var isOver = false
@@ -75,7 +78,7 @@ public final class TLSStream: StreamSocketHandler {
       TLSStream.from(stream).pull(UnsafeMutableRawBufferPointer(start: bytes, count: count))
     }
     gnutls_transport_set_pull_timeout_function(session) { stream, _ in
-      TLSStream.from(stream).incoming.count > 0 ? 1 : 0
+      TLSStream.from(stream).hasArrived ? 1 : 0
     }
   }
 
@@ -86,11 +89,14 @@ public final class TLSStream: StreamSocketHandler {
   /// Begins the handshake.
   public func start() {
     socket.handler = self
-    advance()
+    advance(with: UnsafeRawBufferPointer(start: nil, count: 0))
   }
 
   /// Ciphertext that the socket has not taken yet, in bytes.
   public var pendingCount: Int { outgoing.count }
+
+  /// Whether it holds memory for ciphertext, as no idle stream does.
+  var hasMemory: Bool { outgoing.hasMemory || incoming.hasMemory }
 
   /// Encrypts and queues `bytes`; mind `pendingCount`.
   public func write(_ bytes: UnsafeRawBufferPointer) {
@@ -114,6 +120,10 @@ public final class TLSStream: StreamSocketHandler {
       case .ended: return
       case .failed(let code): return end(String(cString: strerror(code)))
       }
+    }
+    if outgoing.hasMemory, outgoing.count == 0 {
+      credentials.spareQueue = outgoing
+      outgoing = ByteQueue()
     }
     if wasFull, !isOver, outgoing.count == 0 {
       wasFull = false
@@ -159,16 +169,16 @@ public final class TLSStream: StreamSocketHandler {
         memory in
         let result = socket.read(into: memory)
         if case .moved(let count) = result {
-          incoming.append(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+          advance(with: UnsafeRawBufferPointer(rebasing: memory[..<count]))
         }
         return result
       }
       switch result {
-      case .moved: advance()
+      case .moved: continue
       case .blocked: return
       case .ended:
         peerClosed = true
-        advance()
+        advance(with: UnsafeRawBufferPointer(start: nil, count: 0))
         return end(isReady ? nil : "the connection was closed during the handshake")
       case .failed(let code): return end(String(cString: strerror(code)))
       }
@@ -177,8 +187,13 @@ public final class TLSStream: StreamSocketHandler {
 
   // MARK: TLS
 
-  private func advance() {
+  private func advance(with bytes: UnsafeRawBufferPointer) {
     guard !isOver else { return }
+    arrived = bytes
+    defer {
+      incoming.append(arrived)
+      arrived = UnsafeRawBufferPointer(start: nil, count: 0)
+    }
     if !isReady {
       let result = gnutls_handshake(session)
       flush()
@@ -217,23 +232,35 @@ public final class TLSStream: StreamSocketHandler {
   }
 
   private func push(_ bytes: UnsafeRawBufferPointer) -> Int {
+    if !outgoing.hasMemory { swap(&outgoing, &credentials.spareQueue) }
     outgoing.append(bytes)
     return bytes.count
   }
 
+  private var hasArrived: Bool { incoming.count > 0 || !arrived.isEmpty }
+
   private func pull(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
-    guard incoming.count > 0 else {
+    guard hasArrived else {
       if peerClosed { return 0 }
       gnutls_transport_set_errno(session, EAGAIN)
       return -1
     }
-    let count = incoming.withBytes { bytes in
-      let part = bytes.prefix(buffer.count)
-      buffer.copyBytes(from: part)
-      return part.count
+    if incoming.count > 0 {
+      let count = incoming.withBytes { Self.copy($0, to: buffer) }
+      incoming.removeFirst(count)
+      return count
     }
-    incoming.removeFirst(count)
+    let count = Self.copy(arrived, to: buffer)
+    arrived = UnsafeRawBufferPointer(rebasing: arrived[count...])
     return count
+  }
+
+  private static func copy(
+    _ bytes: UnsafeRawBufferPointer, to buffer: UnsafeMutableRawBufferPointer
+  ) -> Int {
+    let part = bytes.prefix(buffer.count)
+    buffer.copyBytes(from: part)
+    return part.count
   }
 
   /// As browsers and servers do. The carriers negotiate nothing with it.

@@ -7,8 +7,6 @@ struct CarrierEncoder {
   /// Of a WebSocket: whether this side is the client.
   private let isMasking: Bool
   private var keys = WebSocketMaskKeys()
-  /// One frame, used again and again; as large as the largest so far.
-  private var scratch: [UInt8] = []
 
   init(kind: CarrierKind, isServer: Bool) {
     self.kind = kind
@@ -53,12 +51,14 @@ struct CarrierEncoder {
     }
   }
 
-  private mutating func withScratch(
+  /// Memory for one frame. Not kept: of thousands of carriers, most are idle.
+  private func withScratch(
     _ count: Int, _ write: (UnsafeRawBufferPointer) -> Void,
     fill: (UnsafeMutableRawBufferPointer) -> Void
   ) {
-    if scratch.count < count { scratch = [UInt8](repeating: 0, count: count) }
-    scratch.withUnsafeMutableBytes { fill(UnsafeMutableRawBufferPointer(rebasing: $0[..<count])) }
-    scratch.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    withUnsafeTemporaryAllocation(byteCount: count, alignment: 16) { frame in
+      fill(frame)
+      write(UnsafeRawBufferPointer(frame))
+    }
   }
 }

@@ -12,12 +12,16 @@ final class CarrierListener {
   private let loop: any EventLoop
   private var carriers: [UInt64: Accepted] = [:]
   private var gate = StrangerGate()
+  /// Looks at all carriers that are no strangers': of thousands, each with a timer of its own would
+  /// have the process woken all the time.
+  private var watch: LoopTimer?
 
   private struct Accepted {
     let carrier: StreamCarrier
     let remote: SocketAddress
     let local: SocketAddress
-    let deadline: LoopTimer
+    /// Of a stranger.
+    var deadline: LoopTimer?
     var isStranger = true
   }
 
@@ -67,10 +71,12 @@ final class CarrierListener {
 
   func close() {
     for accepted in carriers.values {
-      loop.cancel(accepted.deadline)
+      if let deadline = accepted.deadline { loop.cancel(deadline) }
       accepted.carrier.close()
     }
     carriers.removeAll()
+    if let watch { loop.cancel(watch) }
+    watch = nil
   }
 
   private func admit(_ number: UInt64) {
@@ -79,16 +85,35 @@ final class CarrierListener {
     gate.leave(accepted.remote)
   }
 
-  /// By now a session uses the carrier, or it goes; asked again and again, since sessions end.
+  /// By now a session uses the carrier, or it goes.
   private func judge(_ number: UInt64) {
     guard let accepted = carriers[number] else { return }
-    if registry.isKnown(accepted.carrier.path, now: loop.now) {
-      admit(number)
-      loop.schedule(accepted.deadline, at: loop.now + Self.judgeInterval)
-    } else {
-      accepted.carrier.close()
-      carrierEnded(accepted.carrier, reason: "no session")
-    }
+    carriers[number]?.deadline = nil
+    guard registry.isKnown(accepted.carrier.path, now: loop.now) else { return end(accepted) }
+    admit(number)
+    watchCarriers()
+  }
+
+  /// Sessions end: asked again and again, for all of them at once.
+  private func watchCarriers() {
+    guard watch == nil else { return }
+    let timer = LoopTimer { [weak self] _ in self?.judgeAll() }
+    watch = timer
+    loop.schedule(timer, at: loop.now + Self.judgeInterval)
+  }
+
+  private func judgeAll() {
+    watch = nil
+    let judged = carriers.values.filter { $0.deadline == nil }
+    let unused = judged.filter { !registry.isKnown($0.carrier.path, now: loop.now) }
+    // By age: the order of a dictionary differs from run to run.
+    for accepted in unused.sorted(by: { $0.carrier.number < $1.carrier.number }) { end(accepted) }
+    if unused.count < judged.count { watchCarriers() }
+  }
+
+  private func end(_ accepted: Accepted) {
+    accepted.carrier.close()
+    carrierEnded(accepted.carrier, reason: "no session")
   }
 
   private static let judgeInterval = Duration.seconds(10)
@@ -101,7 +126,7 @@ extension CarrierListener: StreamCarrierOwner {
 
   func carrierEnded(_ carrier: StreamCarrier, reason: String?) {
     guard let accepted = carriers.removeValue(forKey: carrier.number) else { return }
-    loop.cancel(accepted.deadline)
+    if let deadline = accepted.deadline { loop.cancel(deadline) }
     if accepted.isStranger { gate.leave(accepted.remote) }
     endpoint.remove(carrier)
     registry.carrierEnded(carrier.path)

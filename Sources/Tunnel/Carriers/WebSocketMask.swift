@@ -31,16 +31,20 @@ enum WebSocketMask {
 
 /// Fresh masking keys, which nobody can predict (RFC 6455 §10.3), without a system call for each.
 struct WebSocketMaskKeys {
-  private var pool = [UInt32](repeating: 0, count: 64)
-  private var used = 64
+  /// Empty before the first key: most carriers are no WebSockets.
+  private var pool: [UInt32] = []
+  private var used = 0
 
   /// A key for one frame.
   mutating func next() -> UInt32 {
     if used == pool.count {
+      if pool.isEmpty { pool = [UInt32](repeating: 0, count: Self.keysAtOnce) }
       pool.withUnsafeMutableBytes { Crypto.random($0) }
       used = 0
     }
     defer { used += 1 }
     return pool[used]
   }
+
+  private static let keysAtOnce = 64
 }

@@ -64,6 +64,16 @@ extension PathManager {
     if activePath.unansweredSince != nil { wake(now: now) }
   }
 
+  /// PathRouter. Where no answer is owed any more there is nothing to look at before the next probe,
+  /// which has been put off: a relay is not woken again for a node that it has just heard.
+  func tickEnded(now: Instant) {
+    guard let timer, outage == nil, trial == nil, doubtSince == nil, pendingSelect == nil,
+      !isAttentive(now: now), !paths.contains(where: \.isGone)
+    else { return }
+    let next = nextDue(now: now)
+    if timer.isArmed, next > timer.deadline { loop.schedule(timer, at: next) }
+  }
+
   /// Has everything looked at as soon as what is being done now is done.
   func lookSoon() {
     if let timer { loop.schedule(timer, at: loop.now) }

@@ -80,6 +80,8 @@ extension WireReader {
   mutating func candidates() -> [Candidate]? {
     guard let count = varint(), count <= UInt64(CandidateSet.countMax) else { return nil }
     var candidates: [Candidate] = []
+    // A relay keeps them.
+    candidates.reserveCapacity(Int(count))
     for _ in 0..<count {
       guard let kind = byte(), let address = address() else { return nil }
       guard let kind = Candidate.Kind(rawValue: Int(kind)), address.isUsable else { continue }

@@ -321,6 +321,8 @@ extension RelayCore {
     transport.idleTimeout = idleTimeout
     transport.bidirectionalStreamsMax = 1
     transport.unidirectionalStreamsMax = 0
+    // Of thousands of nodes, each one's keep-alive comes alone.
+    transport.acknowledgesAtOnce = true
     if listensPublicly {
       // What nodes send to visitors. Nothing is held for a node without listeners, which has no
       // stream but the one that is read at once.

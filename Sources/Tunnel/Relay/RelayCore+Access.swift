@@ -130,11 +130,10 @@ extension RelayCore {
 
   private func sendAwayTheUnwelcome() {
     gate.refresh()
-    for peer in peersInOrder {
-      guard let identity = peer.identity, let admission = peer.admission,
-        let denial = gate.ending(of: admission, identity: identity)
-      else { continue }
-      dismiss(peer, denial)
+    // Hardly ever anybody: thousands are not put in order each second for that.
+    let unwelcome = greeted.compactMap { peers[$0] }.filter { denial(of: $0) != nil }
+    for peer in unwelcome.sorted(by: { $0.serial < $1.serial }) {
+      if let denial = denial(of: peer) { dismiss(peer, denial) }
     }
     for (id, since) in unproven where loop.now - since >= Self.unprovenMax {
       guard let peer = peers[id] else { continue }
@@ -143,6 +142,12 @@ extension RelayCore {
       forget(peer)
     }
     if !greeted.isEmpty { watch() }
+  }
+
+  /// Why the right of a node has ended; nil if it has not.
+  private func denial(of peer: RelayPeer) -> RelayDenial? {
+    guard let identity = peer.identity, let admission = peer.admission else { return nil }
+    return gate.ending(of: admission, identity: identity)
   }
 
   /// Those that greeted, by age: the order of a set differs from run to run.

@@ -262,6 +262,7 @@ struct RelayGateTests {
     let second = try node(3, at: relay)
     for node in [guest, second] {
       node.say(.find(.init(peer: Identity.fixture(9).publicKey, token: [1])))
+      settle(.milliseconds(100))
     }
     settle(.seconds(13))
     #expect(idler.peer.error != nil && guest.peer.error == nil)
