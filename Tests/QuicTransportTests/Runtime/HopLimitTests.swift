@@ -1,3 +1,4 @@
+import CNgtcp2
 import Glibc
 import Testing
 
