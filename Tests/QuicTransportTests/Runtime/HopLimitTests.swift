@@ -1,4 +1,4 @@
-import CNgtcp2
+internal import CNgtcp2
 import Glibc
 import Testing
 
