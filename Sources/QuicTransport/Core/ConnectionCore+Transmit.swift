@@ -22,7 +22,6 @@ extension ConnectionCore {
     let capacity = min(ngtcp2_conn_get_max_tx_udp_payload_size(handle), probeSizeMax)
     var budget = burstBytes
     var isBlocked = false
-    let sentBefore = counters.bytesSent
     // ngtcp2 may read packets that it had buffered.
     beginCalls()
     defer { endCalls() }
@@ -62,23 +61,10 @@ extension ConnectionCore {
       isBlocked = true
     }
     sawOtherPath = false
-    if isBlocked || budget <= 0 || isWorthPacing(since: sentBefore) {
-      ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
-    }
+    ngtcp2_conn_update_pkt_tx_time(handle, now.nanoseconds)
     releaseEarlyPackets(now: now)
     return !isBlocked
   }
-
-  /// Whether the pacer is to hear of what was written since then, and to say when to go on. After a small
-  /// packet behind which nothing waits, its timer would wake the process for nothing, and an idle
-  /// connection sends nothing else. ngtcp2 charges what it was not asked about with what comes next.
-  private func isWorthPacing(since before: UInt64) -> Bool {
-    !datagrams.isEmpty || sendableStream != nil
-      || counters.bytesSent / Self.unpacedBytesMax != before / Self.unpacedBytesMax
-  }
-
-  /// One packet of the smallest size that every path carries.
-  private static let unpacedBytesMax: UInt64 = 1_200
 
   /// Whether the packet just written has to wait until the peer was asked on its new path.
   private func keepsEarly(
