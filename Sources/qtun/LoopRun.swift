@@ -1,6 +1,5 @@
 internal import Glibc
 internal import QuicTransport
-internal import Synchronization
 internal import Tunnel
 
 /// One run of a command that lives until it is told to stop: the event loop on the main thread,
@@ -354,7 +353,7 @@ extension LoopRun {
 
 /// Where a task on the loop leaves its result for the thread that ran the loop.
 private final class Box: Sendable {
-  private let result = Mutex<Result<ExitCode, Failure>?>(nil)
+  private let result = Lock<Result<ExitCode, Failure>?>(nil)
 
   func set(_ value: Result<ExitCode, Failure>) {
     result.withLock { $0 = value }

@@ -15,8 +15,8 @@ public final class SimLoop: EventLoop, @unchecked Sendable {
   public static let start = Instant(nanoseconds: 1_000_000_000_000)
 
   public private(set) var now = SimLoop.start
-  private let jobs = Mutex<[UnownedJob]>([])
-  private let mail = Mutex<[any LoopMail]>([])
+  private let jobs = Lock<[UnownedJob]>([])
+  private let mail = Lock<[any LoopMail]>([])
   private let runner = Atomic<UInt>(0)
   private var timers = TimerQueue()
   private var flushes: [any TickMember] = []
@@ -205,7 +205,7 @@ extension SimLoop {
 
 /// Where a task leaves its result for the loop that waits for it.
 private final class Outcome<Value: Sendable>: Sendable {
-  private let state = Mutex<Result<Value, any Error>?>(nil)
+  private let state = Lock<Result<Value, any Error>?>(nil)
 
   var value: Result<Value, any Error>? { state.withLock { $0 } }
 

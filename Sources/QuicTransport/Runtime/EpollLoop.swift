@@ -14,8 +14,8 @@ public final class EpollLoop: EventLoop, @unchecked Sendable {
   private let epoll: FileDescriptor
   private let wakeup: FileDescriptor
   private let threadID = Atomic<UInt>(0)
-  private let remoteJobs = Mutex<[UnownedJob]>([])
-  private let remoteMail = Mutex<[any LoopMail]>([])
+  private let remoteJobs = Lock<[UnownedJob]>([])
+  private let remoteMail = Lock<[any LoopMail]>([])
 
   // Loop thread only, from here on.
   /// CLOCK_MONOTONIC as read when this tick began.

@@ -7,7 +7,7 @@ internal import Synchronization
 /// message.
 public final class LoopMailbox<Message: Sendable>: LoopMail {
   private let loop: any EventLoop
-  private let waiting = Mutex<[Message]>([])
+  private let waiting = Lock<[Message]>([])
   /// As many as there are in `waiting`; read without the lock.
   private let count = Atomic<Int>(0)
   // SAFETY: set before the loop runs or on it, and used on it alone.

@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Tasks that wait for something to change, woken together; each then looks again.
 ///
 /// It stands between the synchronous cores and the async API, and is the reason why a cancelled
@@ -12,7 +10,7 @@ final class WaitList: Sendable {
     var cancelled: Set<UInt64> = []
   }
 
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   /// Waits on the caller's actor until `wakeAll`, or until the task is cancelled. Between the
   /// caller's look at its condition and the wait nothing else runs there.

@@ -1,6 +1,5 @@
 internal import Glibc
 internal import QuicTransport
-internal import Synchronization
 internal import Tunnel
 
 /// Prints the public addresses of a share, each once, when a relay has begun to listen there; and ends
@@ -9,7 +8,7 @@ final class PublicBoard: Sendable {
   private let names: [PublicKey: String]
   private let hasSeveral: Bool
   private let hidesQRCode: Bool
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   private struct State {
     var printed: Set<PublicAddress> = []

@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+import QuicTransport
 
 /// Standard error, shared by log lines and the live status line.
 ///
@@ -14,7 +14,7 @@ final class Console: Sendable {
   let terminal: Terminal?
 
   private let descriptor: Int32
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   /// Creates a console on a descriptor, which stays the caller's to close.
   init(descriptor: Int32, terminal: Terminal?) {

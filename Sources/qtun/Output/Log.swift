@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+import QuicTransport
 
 /// The log of a run: filters by level, holds back repetition, formats, and writes to a console.
 ///
@@ -15,7 +15,7 @@ final class Log: Sendable {
   private let console: Console
   private let clock: LogClock
   private let start: Duration
-  private let rateCap = Mutex(RateCap())
+  private let rateCap = Lock(RateCap())
 
   /// Creates a log; elapsed times count from now.
   init(level: LogLevel, format: LogFormat, console: Console, clock: LogClock) {

@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import QuicTransport
 internal import Tunnel
 
 /// The HTTP requests of a share as they pass: a line for each, as far as somebody can read them.
@@ -12,7 +12,7 @@ final class RequestView: Sendable {
   private let clock: LogClock
   /// Takes a line for standard output; false where it would have to wait.
   private let offer: @Sendable (String) -> Bool
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   /// The view of a run.
   convenience init(settings: GlobalSettings, console: Console) {

@@ -3,6 +3,8 @@ import Simulation
 /// Random bytes that both ends of a transfer can make.
 enum Payload {
   static func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
+    // There is one empty array for all threads, and this way of making it writes to that.
+    guard count > 0 else { return [] }
     var random = SplitMix64(seed: seed)
     return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       var index = 0
