@@ -1,3 +1,4 @@
+internal import CNgtcp2
 import Glibc
 import Testing
 
