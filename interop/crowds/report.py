@@ -54,8 +54,9 @@ class Report:
             at = begins[0] if begins else len(old)
             old = [row for number, row in enumerate(old) if number not in begins]
             old[at:at] = fresh
-        note = (f"`--only {' --only '.join(names)}` again on {self._began:%Y-%m-%d %H:%M} UTC: load average "
+        command = f"`--only {' --only '.join(names)}`"
+        note = (f"{command} again on {self._began:%Y-%m-%d %H:%M} UTC: load average "
                 f"{self._load} before,\n{load()} after, {versions(qtun)[0]}.")
-        head = "\n\n".join(part for part in head.split("\n\n") if not part.startswith("`--only"))
+        head = "\n\n".join(part for part in head.split("\n\n") if not part.startswith(command))
         rows = table([["", "what", "bar", "measured"], *old])
         path.write_text("\n".join([head, "", note, "", *rows, ""]))
