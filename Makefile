@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 SWIFT_SOURCES := Sources Tests interop Package.swift
 RELEASE_FLAGS := -c release --static-swift-stdlib
 # The default linker warns once per sanitizer symbol; lld, which the toolchain brings, does not.
-SANITIZER_FLAGS := --disable-xctest -Xswiftc -use-ld=lld
+SANITIZER_FLAGS := --disable-xctest --no-parallel -Xswiftc -use-ld=lld
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
@@ -62,7 +62,8 @@ help: ## Show this list
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 
-# Separate folders, so that an instrumented build never replaces the plain one.
+# Separate folders, so that an instrumented build never replaces the plain one. One test at a time: all
+# at once, each waits for the others for longer than its own time limit.
 sanitize-thread: setup-build
 	$(SWIFT) test $(SANITIZER_FLAGS) --sanitize=thread --scratch-path .build/tsan
 

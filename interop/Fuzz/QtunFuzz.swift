@@ -1,7 +1,7 @@
 import Glibc
 
-// libFuzzer brings `main` and calls these two. Its arguments are its own, and it starts itself again
-// with some of them; so what is to run is in the environment:
+// libFuzzer brings `main` and calls these two. Its arguments are its own, and it starts itself
+// again with some of them; so what is to run is in the environment:
 //
 //     qtun-fuzz                                     lists the families, each with its targets
 //     QTUN_FUZZ_TARGET=NAME qtun-fuzz [ARGUMENT...]  a family, or a target alone
@@ -37,8 +37,8 @@ public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 
   return 0
 }
 
-/// Goes by the processor's time, as a busy machine lets a program wait for long: an input that needs
-/// ten seconds is a finding, and the limit that interop/run-fuzz sets (`ulimit -t`) is a usual end.
+/// Goes by the processor's time, as a busy machine lets a program wait for long: an input that
+/// needs ten seconds is a finding, and the limit that interop/run-fuzz sets (`ulimit -t`) a usual end.
 private func watchTime() {
   signal(SIGPROF) { _ in
     if runs == runsAtLastLook, runs > 0 { abort() }

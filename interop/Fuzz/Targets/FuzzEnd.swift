@@ -61,6 +61,8 @@ final class FuzzStream: StreamDelegate {
   }
 
   func finish() {
+    // The peer's unidirectional stream has no end of ours.
+    guard !stream.sendClosed else { return }
     isFinished = true
     stream.finish()
   }
