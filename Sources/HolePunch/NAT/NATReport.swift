@@ -32,6 +32,20 @@ public struct NATReport: Equatable, Sendable {
     isUDPBlocked = false
   }
 
+  /// What a measurement that still goes on has found, and beside it what an earlier one of the same
+  /// gateway knew: filtering takes a second and a half to find out, since nobody answers, and a plan
+  /// that is made without it would break off what the one before has begun.
+  public func completed(by earlier: NATReport) -> NATReport {
+    var report = self
+    if report.mapping == .unknown { report.mapping = earlier.mapping }
+    guard report.isPredictableByObservation == earlier.isPredictableByObservation else {
+      return self
+    }
+    if report.filtering == .unknown { report.filtering = earlier.filtering }
+    report.hairpins = report.hairpins ?? earlier.hairpins
+    return report
+  }
+
   /// See RFC 4787 §4.1.
   public enum Mapping: UInt8, Sendable, CaseIterable {
     /// Not asked, or by one server only.

@@ -42,6 +42,8 @@ final class MeetingCore {
   private var stunServers: [SocketAddress]
   private var survey: NetworkSurvey?
   private var surveyBegan: Instant?
+  /// What the last measurement that was finished found, and where it saw us.
+  var measured: (report: NATReport, address: SocketAddress)?
   /// The socket that is offered, and the number of the offer.
   private var socket = 0
   private(set) var offer = NodeOffer(number: 1, report: NATReport(), candidates: [])
@@ -241,7 +243,7 @@ extension MeetingCore {
     }
     offerIsReady = true
     var next = offer
-    next.report = survey.report
+    next.report = report(of: survey)
     // We are heard over UDP, whatever became of the questions.
     if observed != nil { next.report.isUDPBlocked = false }
     next.report.portMapping = mapping?.current?.by

@@ -63,6 +63,43 @@ struct MeetingTests {
     ]
   }()
 
+  @Test("a search for ports goes on while the network is measured again", arguments: [1, 2, 3])
+  func measuredInSearch(seed: UInt64) throws {
+    let world = try MeetingWorld {
+      $0.seed = seed
+      $0.share = .addressDependent
+      $0.link = .symmetricRandom
+      // With one of them this kind of NAT is not known.
+      $0.relayCount = 2
+      $0.relays = true
+    }
+    try world.start(skew: .milliseconds(100))
+    func modes() -> [PunchMode] {
+      world.share.events.compactMap {
+        if case .punching(_, let mode) = $0 { mode } else { nil }
+      }
+    }
+    #expect(world.loop.run(for: .seconds(5)) { modes().last == .birthday }, "\(modes())")
+    #expect(modes().first == .relay, "what is not known counts as the worse")
+    world.share.meeting?.networkChanged()
+    world.link.meeting?.networkChanged()
+    let isDirect = world.loop.run(for: .seconds(10)) { !world.link.punched.isEmpty }
+    #expect(isDirect, "seed \(seed): \(modes()) \(world.link.failures)")
+    #expect(modes().last == .birthday, "seed \(seed): \(modes())")
+  }
+
+  @Test("what another gateway let in says nothing about this one")
+  func completedReport() {
+    let earlier = NATReport(mapping: .addressDependent, filtering: .addressDependent)
+    var report = NATReport(mapping: .addressAndPortDependent, filtering: .unknown)
+    #expect(report.completed(by: earlier).filtering == .addressDependent)
+    #expect(NATReport().completed(by: earlier).mapping == .addressDependent)
+    report.filtering = .addressAndPortDependent
+    #expect(report.completed(by: earlier) == report)
+    let easy = NATReport(mapping: .endpointIndependent, filtering: .unknown)
+    #expect(easy.completed(by: earlier) == easy)
+  }
+
   @Test("two random symmetric routers: it is said at once why not")
   func hopeless() throws {
     let world = try MeetingWorld {
