@@ -61,9 +61,10 @@ struct PathState {
   }
 
   /// Data moves here, or has just ceased to. A keep-alive and its answer are no data: a relay has
-  /// thousands of nodes that say nothing else.
+  /// thousands of nodes that say nothing else. A session that goes through a relay is watched after a
+  /// single packet: when the relay dies, the side that has nothing to say would hear of it last.
   func isBusy(now: Instant) -> Bool {
-    packetsInRow > Self.keepAlivePackets && isRecent(now: now)
+    packetsInRow > (kind == .relay ? 0 : Self.keepAlivePackets) && isRecent(now: now)
   }
 
   private func isRecent(now: Instant) -> Bool {

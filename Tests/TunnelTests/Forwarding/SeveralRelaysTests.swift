@@ -51,12 +51,13 @@ struct SeveralRelaysTests {
   }
 
   @Test(
-    "one relay, restarted: the session recovers within 3 s", arguments: [200, 1_000, 4_000, 20_000])
-  func restarts(milliseconds: Int) throws {
+    "one relay, restarted: the session recovers within 3 s, whenever the nodes said something last",
+    arguments: [200, 1_000, 4_000, 20_000], [0, 3, 6, 9, 12])
+  func restarts(milliseconds: Int, seconds: Int) throws {
     let world = try Self.world(relays: 1)
     try world.start(skew: .seconds(1))
     _ = try #require(world.timeToOpen(within: .seconds(5)))
-    world.loop.run(for: .seconds(20))
+    world.loop.run(for: .seconds(20 + seconds))
     #expect(world.carries())
     world.relay.vanish()
     // Somebody types into the dead connection, so that it is noticed.
