@@ -10,7 +10,7 @@ import threading
 import time
 
 from cli.group import Group
-from cli.sockets import dial, echo, pattern, receive_exactly, receive_to_end
+from cli.sockets import DialledSocket, dial, echo, pattern, receive_exactly, receive_to_end
 from cli.stage import Connect, Share, Stage, end
 from harness.suite import Failure, require
 
@@ -25,11 +25,11 @@ PREFACE = b"*qtun/1\n"
 SOURCE = "127.0.0.2"
 
 
-def _dial_tcp(port: int) -> socket.socket:
-    connection = socket.socket()
+def _dial_tcp(port: int) -> DialledSocket:
+    connection = DialledSocket()
     connection.bind((SOURCE, 0))
     connection.settimeout(STRANGER_SECONDS + 5)
-    connection.connect(("127.0.0.1", port))
+    connection.dial(port)
     return connection
 
 
@@ -39,7 +39,9 @@ def _dial_tls(port: int, *protocols: str) -> ssl.SSLSocket:
     context.verify_mode = ssl.CERT_NONE
     if protocols:
         context.set_alpn_protocols(list(protocols))
-    return context.wrap_socket(_dial_tcp(port))
+    connection = _dial_tcp(port)
+    connection.require_connected()
+    return context.wrap_socket(connection)
 
 
 def _rest(connection: socket.socket) -> bytes:

@@ -1,5 +1,6 @@
 """The local programs at both ends of a tunnel: a service, and what a client does with a socket."""
 
+import errno
 import queue
 import random
 import socket
@@ -75,15 +76,52 @@ def echo(connection: socket.socket) -> int:
     return total
 
 
+class DialledSocket(socket.socket):
+    """A connection that may be reset before connect(2) returns, which alone says so then; here the
+    next call says it, as if the reset had come a moment later."""
+
+    _was_reset = False
+
+    def dial(self, port: int) -> None:
+        try:
+            self.connect(("127.0.0.1", port))
+        except ConnectionResetError:
+            self._was_reset = True
+
+    def require_connected(self) -> None:
+        if self._was_reset:
+            raise ConnectionResetError(errno.ECONNRESET, "reset while connecting")
+
+    def recv(self, *arguments) -> bytes:
+        self.require_connected()
+        return super().recv(*arguments)
+
+    def recv_into(self, *arguments) -> int:
+        self.require_connected()
+        return super().recv_into(*arguments)
+
+    def send(self, *arguments) -> int:
+        self.require_connected()
+        return super().send(*arguments)
+
+    def sendall(self, *arguments) -> None:
+        self.require_connected()
+        super().sendall(*arguments)
+
+    def shutdown(self, how: int) -> None:
+        self.require_connected()
+        super().shutdown(how)
+
+
 def dial(port: int, send_buffer: int | None = None, receive_buffer: int | None = None):
     """A connection to this port of 127.0.0.1."""
-    connection = socket.socket()
+    connection = DialledSocket()
     if send_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.settimeout(SECONDS_MAX)
-    connection.connect(("127.0.0.1", port))
+    connection.dial(port)
     return connection
 
 
