@@ -183,7 +183,7 @@ extension ConnectionCore {
   }
 
   fileprivate func noteStops(_ payload: UnsafeRawBufferPointer) {
-    StopSendingScanner.scan(payload) { stopNotices.append(($0, $1)) }
+    FrameScanner.scan(payload) { stopNotices.append(($0, $1)) }
   }
 
   /// The peer's connection ID that has this token came into use, or went out of it.

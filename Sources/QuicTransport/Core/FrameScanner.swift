@@ -3,7 +3,7 @@
 /// ngtcp2 1.11 answers the frame by itself and tells its application only when that next writes to
 /// the stream, and never the code; a flow with nothing to send would not notice. (Its
 /// `stream_stop_sending` callback is about frames that we send.)
-enum StopSendingScanner {
+enum FrameScanner {
   /// Calls `found` with the stream and the code of each frame, up to the first malformed frame;
   /// ngtcp2 closes the connection for that one.
   static func scan(_ payload: UnsafeRawBufferPointer, found: (StreamID, UInt64) -> Void) {

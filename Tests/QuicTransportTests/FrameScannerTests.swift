@@ -3,8 +3,8 @@ import Testing
 
 @testable import QuicTransport
 
-@Suite("StopSendingScanner")
-struct StopSendingScannerTests {
+@Suite("FrameScanner")
+struct FrameScannerTests {
   private struct Found: Equatable {
     var id: Int64
     var code: UInt64
@@ -13,7 +13,7 @@ struct StopSendingScannerTests {
   private func scan(_ bytes: [UInt8]) -> [Found] {
     var found: [Found] = []
     bytes.withUnsafeBytes { bytes in
-      StopSendingScanner.scan(bytes) { found.append(Found(id: $0.number, code: $1)) }
+      FrameScanner.scan(bytes) { found.append(Found(id: $0.number, code: $1)) }
     }
     return found
   }
