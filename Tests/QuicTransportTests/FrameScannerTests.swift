@@ -13,7 +13,7 @@ struct FrameScannerTests {
   private func scan(_ bytes: [UInt8]) -> [Found] {
     var found: [Found] = []
     bytes.withUnsafeBytes { bytes in
-      FrameScanner.scan(bytes) { found.append(Found(id: $0.number, code: $1)) }
+      _ = FrameScanner.scan(bytes) { found.append(Found(id: $0.number, code: $1)) }
     }
     return found
   }

@@ -90,7 +90,7 @@ def percentile(times: list[float], share: float = 0.99) -> float:
 
 def flood(
     stage: Stage, share: Share, port: int, attack: str, count: int, seconds: int,
-    program: tuple = (), quiet_seconds: float = 0,
+    program: tuple = (), quiet_seconds: float = 0, options: tuple = (),
 ) -> dict:
     """Runs one attack beside an honest program; what was seen of both.
 
@@ -100,7 +100,7 @@ def flood(
     time.sleep(quiet_seconds)
     before = len(beside.times)
     flooder = stage.workspace.start(
-        "flood", [*(program or [stage.tools.flood]), share.ticket, attack, count, seconds])
+        "flood", [*(program or [stage.tools.flood]), share.ticket, attack, count, seconds, *options])
     deadline = time.monotonic() + seconds + 30
     while flooder.is_running and time.monotonic() < deadline:
         watched.look()

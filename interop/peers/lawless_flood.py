@@ -1,8 +1,10 @@
 """A peer with a valid ticket that floods a share with frames of QUIC itself.
 
-    lawless_flood.py TICKET ATTACK COUNT SECONDS
+    lawless_flood.py TICKET ATTACK COUNT SECONDS [--burst N]
 
-One line with a JSON object: how many frames there were, in how many seconds, and how it ended.
+With --burst, so many packets are made before they are sent, all at once: more than this program could
+make while the share reads them. One line with a JSON object: how many frames there were, in how many
+packets and seconds, and how it ended.
 """
 
 import argparse
@@ -62,7 +64,7 @@ def _challenges(_):
         number += 100
 
 
-def _gaps(_):
+def _gaps(_, offset_max: int = 500_000):
     """One byte in two, of stream after stream, as far as its window goes."""
     flow, offset = 1, 1
     while True:
@@ -71,8 +73,28 @@ def _gaps(_):
             pieces.append(frames.stream(4 * flow, b"x", offset))
             offset += 2
         yield b"".join(pieces), len(pieces)
-        if offset > 500_000:
+        if offset > offset_max:
             flow, offset = flow + 1, 1
+
+
+def _holes(quic):
+    """The same with fewer gaps in a stream than what ends the connection (5000)."""
+    return _gaps(quic, 8_000)
+
+
+def _pings(_):
+    return _repeated(frames.PING)
+
+
+def _windows(_):
+    """MAX_DATA and MAX_STREAM_DATA that raise nothing."""
+    return _repeated(frames.max_data(1) + frames.max_stream_data(0, 1))
+
+
+def _empty(_):
+    """Packets that are as small as they may be."""
+    while True:
+        yield frames.PING, 1
 
 
 def _resets(_):
@@ -108,6 +130,7 @@ def _uploads(quic):
 
 ATTACKS = {
     "retired-ids": _retiring, "same-id": _same_id, "challenges": _challenges, "gaps": _gaps,
+    "holes": _holes, "pings": _pings, "windows": _windows, "empty": _empty,
     "resets": _resets, "frames": _datagrams, "no-acks": _uploads, "optimistic-acks": _uploads,
     "no-window": _uploads,
 }
@@ -129,6 +152,7 @@ def main() -> None:
     parser.add_argument("attack", choices=ATTACKS)
     parser.add_argument("count", type=int)
     parser.add_argument("seconds", type=float)
+    parser.add_argument("--burst", type=int, default=0, metavar="N")
     options = parser.parse_args()
     ticket = options.ticket
     victim = Victim(ticket.udp_port, "qtun/1", ticket.identity, ticket.capability)
@@ -142,19 +166,25 @@ def main() -> None:
             return
         started, count, packets = time.monotonic(), 0, 0
         attack = ATTACKS[options.attack](quic)
+        burst = options.burst or BURST
+        waiting: list[bytes] = []
         while time.monotonic() - started < options.seconds and quic.outcome is None:
             payload, number = next(attack)
-            dialler.send(quic.packet(APPLICATION, payload))
+            waiting.append(quic.packet(APPLICATION, payload))
             count += number
             packets += 1
-            if packets % BURST == 0 or number == 0:
+            if options.burst == 0 or len(waiting) == burst or number == 0:
+                for packet in waiting:
+                    dialler.send(packet)
+                waiting.clear()
+            if packets % burst == 0 or number == 0:
                 dialler.receive(0.05 if number == 0 else 0.001)
                 _acknowledge(dialler, options.attack)
             if count >= options.count:
                 break
         took = time.monotonic() - started
         report(
-            count=count, milliseconds=round(took * 1000), outcome=quic.outcome or "open",
+            count=count, packets=packets, milliseconds=round(took * 1000), outcome=quic.outcome or "open",
             open=quic.outcome is None, unsent=0)
 
 

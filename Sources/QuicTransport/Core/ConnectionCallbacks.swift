@@ -19,10 +19,12 @@ enum ConnectionCallbacks {
       let result = ngtcp2_crypto_decrypt_cb(
         destination, aead, context, bytes, count, nonce, nonceCount, header, size)
       guard result == 0, let caller = qtun_caller(), size > 0, let header else { return result }
-      // RFC 9000 §17.3: short headers are 1-RTT packets. RFC 9001 §5.3: tags have 16 bytes.
-      guard header[0] & 0x80 == 0, count >= 16 else { return result }
-      ConnectionCore.from(caller).noteStops(
-        UnsafeRawBufferPointer(start: destination, count: count - 16))
+      // RFC 9001 §5.3: tags have 16 bytes.
+      guard count >= 16 else { return result }
+      let payload = UnsafeRawBufferPointer(start: destination, count: count - 16)
+      let connection = ConnectionCore.from(caller)
+      // RFC 9000 §17.3: short headers are 1-RTT packets.
+      if header[0] & 0x80 == 0 { connection.noteFrames(payload) }
       return result
     }
     table.hp_mask = ngtcp2_crypto_hp_mask_cb
@@ -182,8 +184,11 @@ extension ConnectionCore {
     return 0
   }
 
-  fileprivate func noteStops(_ payload: UnsafeRawBufferPointer) {
-    FrameScanner.scan(payload) { stopNotices.append(($0, $1)) }
+  /// Looks at the frames of a 1-RTT packet before ngtcp2 does.
+  func noteFrames(_ payload: UnsafeRawBufferPointer) {
+    let tally = FrameScanner.scan(payload) { stopNotices.append(($0, $1)) }
+    work.chargeFrames(tally.work, byteCount: payload.count)
+    frameLimit.note(tally, now: lastNow)
   }
 
   /// The peer's connection ID that has this token came into use, or went out of it.

@@ -50,9 +50,10 @@ extension ConnectionCore {
   private func announce(_ code: Int32) {
     var error = ngtcp2_ccerr()
     var local: QuicError
-    if case .cryptoBufferExceeded? = callbackError {
-      ngtcp2_ccerr_set_transport_error(&error, 0x0d, nil, 0)
-      local = .transport(code: 0x0d, isRemote: false, reason: "too much handshake data")
+    if let callbackError {
+      let (code, reason) = callbackError.meaning
+      ngtcp2_ccerr_set_transport_error(&error, code, nil, 0)
+      local = .transport(code: code, isRemote: false, reason: reason)
     } else if code == NGTCP2_ERR_CRYPTO {
       let alert = ngtcp2_conn_get_tls_alert(handle)
       ngtcp2_ccerr_set_tls_alert(&error, alert == 0 ? Self.internalErrorAlert : alert, nil, 0)

@@ -90,6 +90,7 @@ extension ConnectionCore {
   // MARK: From callbacks
 
   func streamOpened(_ id: StreamID) {
+    work.chargeStream()
     events.append(.opened(adopt(id)))
   }
 

@@ -84,9 +84,13 @@ public final class ConnectionCore {
   let sendingPath: UnsafeMutablePointer<ngtcp2_path_storage>
 
   private var connection: OpaquePointer?
-  private var lastNow: Instant
+  private(set) var lastNow: Instant
   var flow: ConnectionFlow
   private var streamCredit: StreamCredit
+  /// What its packets have cost in this turn, and those that wait for another one.
+  var work = WorkBudget()
+  var backlog: DatagramQueue?
+  var frameLimit: FrameLimit
   var closePacket: ClosePacket?
   private let connectionID: ConnectionID
   /// What a client uses at the server's preferred address.
@@ -111,6 +115,7 @@ public final class ConnectionCore {
     datagramsArrived = DatagramQueue(bytesMax: settings.datagramBytesQueuedMax)
     flow = ConnectionFlow(settings: settings, now: now)
     streamCredit = StreamCredit(rate: settings.brokenStreamsPerSecond, now: now)
+    frameLimit = FrameLimit(now: now)
     connectionID = host.makeConnectionID()
     preferredID =
       role.isServer && settings.preferredAddress != nil ? host.makeConnectionID() : nil
@@ -261,12 +266,14 @@ extension ConnectionCore {
     }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     hasRead = true
+    work.chargeDatagram(byteCount: bytes.count)
     beginCalls()
     let result = qtun_conn_read(
       handle, path.pointer, settings.usesECN ? ecn.rawValue : 0, base, bytes.count,
       advance(to: now).nanoseconds)
     endCalls()
-    if result != 0 { fail(result) }
+    if frameLimit.isExceeded { callbackError = .tooManyFrames }
+    if result != 0 || frameLimit.isExceeded { fail(result == 0 ? NGTCP2_ERR_PROTO : result) }
     if isServer, from != whereabouts.current { whereabouts.follow(currentPath) }
   }
 
@@ -451,41 +458,5 @@ extension ConnectionCore {
     var info = ngtcp2_conn_info()
     qtun_conn_get_info(handle, &info)
     return info
-  }
-}
-
-// MARK: - Types
-
-extension ConnectionCore {
-  enum State {
-    case handshaking
-    case open
-    case closing(until: Instant)
-    case draining(until: Instant)
-    case closed
-
-    /// ngtcp2 may still be called.
-    var isLive: Bool {
-      switch self {
-      case .handshaking, .open: true
-      case .closing, .draining, .closed: false
-      }
-    }
-
-    var isClosed: Bool {
-      if case .closed = self { return true }
-      return false
-    }
-  }
-
-  enum Event {
-    case ready
-    case opened(StreamCore)
-    case streamsAllowed
-    case closed(QuicError)
-  }
-
-  enum CallbackError {
-    case cryptoBufferExceeded
   }
 }

@@ -34,6 +34,7 @@ public final class EndpointCore {
 
   let chunks = ChunkPool()
   private let packets = PacketMemory()
+  let turns = FairTurns()
   private var credentials: Credentials
   private let secrets: EndpointSecrets
   private var sockets = SocketTable()
@@ -216,7 +217,7 @@ extension EndpointCore: DatagramReceiver {
       // One that is over takes nothing: else a spoilt first packet, which ends what it began, would
       // take the honest one behind it along when both arrive in one tick.
       if let connection = routes[id], !connection.state.isClosed {
-        connection.receive(datagram, now: now)
+        turns.take(datagram, for: connection, now: now)
       } else {
         receiveUnrouted(datagram, header, id, now: now)
       }
@@ -225,6 +226,9 @@ extension EndpointCore: DatagramReceiver {
     default: break
     }
   }
+
+  /// Whether packets of somebody who sends too many are set aside.
+  public var takesMore: Bool { turns.isBusy }
 
   /// Lets every connection write again.
   public func datagramSocketWritable(_ socket: any DatagramSocket) {
@@ -352,6 +356,7 @@ extension EndpointCore: TickMember {
       settle(connection, now: now)
     }
     trimLater(now: now)
+    if turns.begin(now: now) { queueFlush() }
   }
 
   /// After a burst, its memory goes back to the system as soon as it is quiet.
@@ -440,10 +445,13 @@ extension EndpointCore: ConnectionHost {
     guard !connection.isDirty else { return }
     connection.isDirty = true
     dirty.append(connection)
-    if !isQueued {
-      isQueued = true
-      loop.flushAtEndOfTick(self)
-    }
+    queueFlush()
+  }
+
+  private func queueFlush() {
+    guard !isQueued else { return }
+    isQueued = true
+    loop.flushAtEndOfTick(self)
   }
 
   func route(_ id: ConnectionID, to connection: ConnectionCore) {

@@ -94,9 +94,16 @@ public protocol DatagramReceiver: AnyObject {
 
   /// Nobody listens where the socket is connected to, says ICMP.
   func datagramSocketRefused(_ socket: any DatagramSocket)
+
+  /// Whether more should be received at once than usual: most of it is set aside or dropped, and what
+  /// is behind it must not wait.
+  var takesMore: Bool { get }
 }
 
 extension DatagramReceiver {
   /// Nothing, for sockets that are not connected.
   public func datagramSocketRefused(_ socket: any DatagramSocket) {}
+
+  /// Not for most.
+  public var takesMore: Bool { false }
 }

@@ -119,7 +119,11 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
 
   /// Receives what has arrived. Called by the loop.
   public func ready(_ readiness: Readiness, now: Instant) {
-    for _ in 0..<Self.receivesPerTick {
+    var bytesReceived = 0
+    for round in 0..<Self.receivesPerTickMax {
+      if round >= Self.receivesPerTick {
+        guard receiver?.takesMore == true, bytesReceived < Self.bytesPerTickMax else { return }
+      }
       // Whoever was told of a datagram may have closed the socket.
       guard let raw = descriptor?.raw else { return }
       let memory = loop.receiveMemory
@@ -130,6 +134,7 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
       guard count > 0 else { return }
       for index in 0..<count {
         deliver(memory.messages[index], now: now)
+        bytesReceived += Int(memory.messages[index].length)
       }
       if count < Int(QTUN_BATCH) { return }
     }
@@ -246,6 +251,9 @@ public final class UDPSocket: DatagramSocket, ReadinessHandler {
 
   /// With GRO one receive brings up to 1 MiB; two let timers run between bursts.
   private static let receivesPerTick = 2
+  /// While what is received is set aside for the most part: half a millisecond, or so many bytes.
+  private static let receivesPerTickMax = 32
+  private static let bytesPerTickMax = 1 << 20
   /// A full buffer of a few megabytes drains on the order of milliseconds.
   private static let retryDelay = Duration.microseconds(500)
 }

@@ -48,7 +48,7 @@ extension FuzzTarget {
 
   private static func stopSending(_ bytes: UnsafeRawBufferPointer) {
     var found = 0
-    FrameScanner.scan(bytes) { _, _ in found += 1 }
+    _ = FrameScanner.scan(bytes) { _, _ in found += 1 }
     require(found <= bytes.count / 3, "more frames than bytes for them")
   }
 
