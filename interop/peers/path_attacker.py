@@ -4,9 +4,10 @@
 
 One line with a JSON object when it listens. Manners: `inject` puts garbage and spoilt copies between the
 datagrams, `duplicate` sends each twice, `corrupt` spoils one in ten; `negotiation`, `retry` and
-`initial` answer each first flight with a forgery ahead of the server's answer. `versions`, `close` and
-`initial-ack` deny the first connection only: Version Negotiation without its version, and, with right
-keys, CONNECTION_CLOSE and ACK of what was never sent.
+`initial` answer each first flight with a forgery ahead of the server's answer, and so do, with right
+keys, `initial-ack`, an ACK of what was never sent, and `initial-frame`, a frame of another level.
+`versions`, `close` and `initial-ping` deny the first connection only: Version Negotiation without its
+version, and, with right keys, CONNECTION_CLOSE and PING.
 """
 
 import argparse
@@ -24,10 +25,10 @@ from aioquic.quic.packet import QuicProtocolVersion, encode_quic_retry, pull_qui
 
 from facts import report
 from rules import stranger
-from rules.frames import PING, ack, varint
+from rules.frames import HANDSHAKE_DONE, PING, ack, varint
 
 CORRUPT_RATE = 0.1
-DENIALS = ("versions", "close", "initial-ack")
+DENIALS = ("versions", "close", "initial-ping")
 INITIAL_BYTES = 1200
 VERSION = QuicProtocolVersion.VERSION_1
 
@@ -123,6 +124,10 @@ class Attacker:
                 forgeries = [forged_initial(stranger.ID, own, PING)]
             case "initial-ack":
                 forgeries = [forged_initial(first, own, ack(1 << 20))]
+            case "initial-frame":
+                forgeries = [forged_initial(first, own, HANDSHAKE_DONE)]
+            case "initial-ping":
+                forgeries = [forged_initial(first, own, PING)]
             case "close":
                 forgeries = [forged_initial(first, own, b"\x1c" + varint(1) + b"\x00\x00")]
             case _:

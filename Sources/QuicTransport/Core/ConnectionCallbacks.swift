@@ -24,8 +24,14 @@ enum ConnectionCallbacks {
       let payload = UnsafeRawBufferPointer(start: destination, count: count - 16)
       let connection = ConnectionCore.from(caller)
       // RFC 9000 §17.3: short headers are 1-RTT packets.
-      if header[0] & 0x80 == 0 { connection.noteFrames(payload) }
-      return result
+      if header[0] & 0x80 == 0 {
+        connection.noteFrames(payload)
+        return result
+      }
+      // As if it were not for us: nothing protects an Initial.
+      let isSound = connection.admits(
+        payload, behind: UnsafeRawBufferPointer(start: header, count: size))
+      return isSound ? result : NGTCP2_ERR_DECRYPT
     }
     table.hp_mask = ngtcp2_crypto_hp_mask_cb
     table.update_key = ngtcp2_crypto_update_key_cb
@@ -162,6 +168,7 @@ extension ConnectionCore {
   fileprivate func judge(
     _ level: ngtcp2_encryption_level, _ offset: UInt64, _ bytes: UnsafeRawBufferPointer
   ) -> Int32 {
+    if level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE { firstAnswer.noteProgress() }
     switch cryptoGuard.judge(level: level, offset: offset, bytes: bytes) {
     case .accept: return 0
     case .excessive:

@@ -48,6 +48,8 @@ public final class ConnectionCore {
   var counters = ConnectionStatistics()
   var cryptoGuard: CryptoGuard
   var earlyGuard = EarlyPacketGuard()
+  /// What a client takes for the server's first answer.
+  var firstAnswer = FirstAnswerGuard()
   /// Until a client has answered the handshake's last flight (F2).
   var holdsEarlyPackets: Bool
   /// ngtcp2 itself has left the handshake, which may be later than TLS has.
@@ -254,6 +256,7 @@ extension ConnectionCore {
     guard !bytes.isEmpty else { return }
     hasNews = false
     read(bytes, datagram.path, datagram.ecn, now: now)
+    if holdsEarlyPackets { noteServer(of: bytes, now: now) }
     if hasNews { router?.peerProved(on: road, byteCount: bytes.count) }
   }
 
@@ -297,7 +300,9 @@ extension ConnectionCore {
     switch state {
     case .handshaking, .open:
       suspendedSince.map(suspensionDeadline)
-        ?? min(Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline)
+        ?? min(
+          Instant(nanoseconds: ngtcp2_conn_get_expiry(handle)), streamCredit.deadline,
+          firstAnswer.deadline)
     case .closing(let until): min(until, closePacket?.nextRepeat ?? until)
     case .draining(let until): until
     case .closed: .distantFuture
@@ -308,6 +313,7 @@ extension ConnectionCore {
   func handleTimeout(now: Instant) {
     let now = advance(to: now)
     switch state {
+    case .handshaking where now >= firstAnswer.deadline: abandonDisputed()
     case .handshaking, .open:
       let result = ngtcp2_conn_handle_expiry(handle, now.nanoseconds)
       if result != 0 { fail(result) }
