@@ -45,12 +45,39 @@ public enum TunnelError: Error, Sendable {
   case identityMismatch(expected: PublicKey, actual: PublicKey)
   /// The peer speaks another protocol or version.
   case incompatible(String)
+  /// The peer proved its identity, and the greeting came to nothing.
+  case greetingBroken(GreetingProblem)
   /// One side ended the session, with its reason.
   case ended(String)
   /// The session was lost.
   case lost(QuicError)
   case configuration(String)
   case system(RuntimeError)
+
+  /// Why a peer that is the right one did not greet us.
+  public enum GreetingProblem: Sendable, Equatable {
+    /// It broke the rules; which.
+    case rulesBroken(String)
+    /// It says that we did.
+    case rulesBrokenByUs(String)
+    /// One side waited for the other in vain.
+    case notInTime
+    /// The connection ended.
+    case connectionLost(QuicError)
+
+    init(_ error: QuicError) {
+      switch error {
+      case .application(TunnelCode.protocolViolation, false, let reason):
+        self = .rulesBroken(reason)
+      case .application(TunnelCode.protocolViolation, true, let reason):
+        self = .rulesBrokenByUs(reason)
+      case .application(TunnelCode.helloTimeout, _, _): self = .notInTime
+      // RFC 9000 §20.1: what QUIC itself minds about a peer.
+      case .transport(_, false, let reason): self = .rulesBroken(reason)
+      default: self = .connectionLost(error)
+      }
+    }
+  }
 
   /// Why somebody who holds a ticket of the share is not let in, or was sent away.
   public enum Denial: Sendable {

@@ -1,5 +1,7 @@
 import Glibc
+import QuicTransport
 import Testing
+import Tunnel
 
 @testable import qtun
 
@@ -42,6 +44,22 @@ struct FailureTests {
     #expect(Failure.cannotBind(high, errno: EMFILE).cause.hasSuffix(": Too many open files"))
     for number in [EADDRNOTAVAIL, EAFNOSUPPORT] {
       #expect(!Failure.cannotBind(high, errno: number).fix.isEmpty)
+    }
+  }
+
+  @Test("a peer that answers and does not greet is none that does not answer")
+  func greeting() {
+    let problems: [(TunnelError.GreetingProblem, String)] = [
+      (.rulesBroken("unexpected stream"), "broke the protocol: unexpected stream"),
+      (.rulesBrokenByUs("no"), "says that we broke the protocol: no"),
+      (.notInTime, "did not greet us in time"),
+      (.connectionLost(.idleTimeout), "the connection ended before its greeting"),
+    ]
+    for (problem, words) in problems {
+      let failure = Failure(TunnelError.greetingBroken(problem))
+      #expect(failure.exitCode == .refused)
+      #expect(failure.cause.hasPrefix("the peer answered, and ") && failure.cause.contains(words))
+      #expect(failure.fix.contains("qtun version"))
     }
   }
 }

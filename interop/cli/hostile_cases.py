@@ -54,6 +54,12 @@ class Hall:
     def rows(self) -> range:
         return range(len(self._rows))
 
+    @property
+    def greetings(self) -> list[int]:
+        """Those whose greeting itself is wrong."""
+        return [number for number, row in enumerate(self._rows)
+                if row.greeting is not None and row.ends_connection]
+
     def wait(self, number: int) -> None:
         """Waits for the outcome of this row."""
         found = self._process.wait_for(lambda: len(self._process.facts()) > number + 1, seconds=10)
@@ -72,6 +78,9 @@ def _shares(stage: Stage) -> None:
         hall.wait(number)
         status = connect.wait(5)
         require(status is not None and status > 0, f"row {number}: exit status {status}")
+        if number in hall.greetings:
+            require("the peer answered, and broke the protocol" in connect.errors(),
+                    f"row {number}: it does not say what the peer did: {connect.errors()}")
     hall.judge()
     stage.connect(honest.ticket)
 

@@ -21,8 +21,10 @@ final class DialRace {
   private var attempts: [DialPlan.Attempt] = []
   private var nextAttempt = 0
   private var pendingCarriers = 0
-  private var sessions: [SessionCore] = []
-  private var failures: [QuicError] = []
+  private var runners: [Runner] = []
+  /// Roads that are about to be dialled once more.
+  private var redials = 0
+  private var failures: [TunnelError] = []
   private var proxyError: ProxyError?
   private var timer: LoopTimer?
   private var isRunning = true
@@ -54,9 +56,10 @@ final class DialRace {
       ? DialPlan(addresses: ticket.addresses, policy: policy, reachesUDP: reachesUDP).attempts : []
     nextAttempt = 0
     pendingCarriers = 0
+    redials = 0
     failures.removeAll()
     proxyError = nil
-    sessions.removeAll()
+    runners.removeAll()
     for road in roads { dial(road.remote, over: road) }
     dialNext(after: .zero)
   }
@@ -66,25 +69,48 @@ final class DialRace {
     if isRunning { dial(road.remote, over: road) }
   }
 
-  func contains(_ session: SessionCore) -> Bool { sessions.contains { $0 === session } }
+  func contains(_ session: SessionCore) -> Bool { runners.contains { $0.session === session } }
 
   /// The round is over; the others are closed.
   func win(_ winner: SessionCore) {
     stop()
-    for other in sessions where other !== winner {
+    for other in runners.map(\.session) where other !== winner {
       let path = other.connection.currentPath
       other.close(code: TunnelCode.superfluous, reason: "another address was faster")
       dialer.discard(path)
     }
-    sessions.removeAll()
+    runners.removeAll()
   }
 
   /// A session of the round ended before it was open.
   func lose(_ session: SessionCore, _ error: QuicError) {
-    sessions.removeAll { $0 === session }
-    failures.append(error)
-    tellIfExhausted()
+    guard let index = runners.firstIndex(where: { $0.session === session }) else { return }
+    let runner = runners.remove(at: index)
+    var failure = TunnelError(error)
+    if session.isProven, case .lost = failure { failure = .greetingBroken(.init(error)) }
+    failures.append(failure)
+    if isRunning, !session.isProven, runner.mayRunAgain(after: error) {
+      redial(runner)
+    } else {
+      tellIfExhausted()
+    }
   }
+
+  /// Somebody on the way may have ended it by a forged packet; a new connection has new IDs and keys.
+  private func redial(_ runner: Runner) {
+    redials += 1
+    let round = round
+    let timer = LoopTimer { [weak self] _ in
+      guard let self, round == self.round, isRunning else { return }
+      redials -= 1
+      dial(runner.address, over: runner.road, failures: runner.failures + 1)
+      tellIfExhausted()
+    }
+    loop.schedule(timer, at: loop.now + Self.redialDelay * (runner.failures + 1))
+  }
+
+  /// Long enough for a burst of forgeries about one first packet to pass.
+  private static let redialDelay = Duration.milliseconds(100)
 
   /// Begins no more attempts.
   func stop() {
@@ -94,12 +120,13 @@ final class DialRace {
 
   /// Whether nothing is under way and nothing is left to try.
   var isExhausted: Bool {
-    isRunning && sessions.isEmpty && pendingCarriers == 0 && nextAttempt >= attempts.count
+    isRunning && runners.isEmpty && redials == 0 && pendingCarriers == 0
+      && nextAttempt >= attempts.count
   }
 
   /// What the user can act on; nil where there was but silence.
   var failure: TunnelError? {
-    let telling = failures.map(TunnelError.init).first { error in
+    let telling = failures.first { error in
       if case .lost = error { false } else { true }
     }
     return telling ?? proxyError.map(TunnelError.proxy)
@@ -148,21 +175,47 @@ final class DialRace {
     }
   }
 
-  private func dial(_ address: SocketAddress, over path: NetworkPath?) {
+  private func dial(_ address: SocketAddress, over road: NetworkPath?, failures count: Int = 0) {
     do throws(QuicError) {
       let target = ConnectTarget(
         address: address, expectedPeer: ticket.identity, serverName: nil)
       let session = try SessionCore(
-        dialing: target, over: path, endpoint: endpoint, registry: registry,
+        dialing: target, over: road, endpoint: endpoint, registry: registry,
         ticket: ticket, loop: loop)
       session.owner = owner
-      sessions.append(session)
+      runners.append(Runner(session: session, address: address, road: road, failures: count))
     } catch {
-      failures.append(error)
+      failures.append(TunnelError(error))
     }
   }
 
   private func tellIfExhausted() {
     if isExhausted { onExhausted?() }
+  }
+
+  // MARK: Types
+
+  /// A session that is on its way.
+  private struct Runner {
+    let session: SessionCore
+    let address: SocketAddress
+    /// Nil for UDP straight to the address.
+    let road: NetworkPath?
+    /// How many before it failed on the same road.
+    let failures: Int
+
+    /// Whether the end of this one, before anybody proved anything, may be a forger's work (RFC 9000
+    /// §21.2). A carrier over TCP has nobody's packets but its peer's.
+    func mayRunAgain(after error: QuicError) -> Bool {
+      let isUDP = road.map { CarrierKind($0) == .udp || CarrierKind($0) == .relay } ?? true
+      guard isUDP, failures < Self.failuresMax else { return false }
+      switch error {
+      case .transport, .versionMismatch: return true
+      default: return false
+      }
+    }
+
+    /// Whoever forges for longer than that can also drop every packet.
+    private static let failuresMax = 3
   }
 }

@@ -44,7 +44,9 @@ extension TunnelError {
   /// this side.
   public var mayHeal: Bool {
     switch self {
-    case .unreachable, .relaysUnreachable, .peerAbsent, .notDirect, .notRelayed, .ended, .lost: true
+    case .unreachable, .relaysUnreachable, .peerAbsent, .notDirect, .notRelayed, .ended, .lost,
+      .greetingBroken:
+      true
     case .proxy(.credentialsMissing), .proxy(.credentialsRefused): false
     case .proxy: true
     case .cannotBind, .cannotListen, .unknownService, .notDynamic, .noDynamicService, .wrongKind,

@@ -54,6 +54,8 @@ final class SessionCore {
   private(set) var admission: Gate.Admission?
   weak var owner: (any SessionOwner)?
   private(set) var state = State.connecting
+  /// Both sides have proved who they are: from here on nobody else can have ended it.
+  private(set) var isProven = false
   /// What the sharing side offers; known to the dialing side once open.
   private(set) var services: [ControlMessage.Service]
 
@@ -189,6 +191,7 @@ final class SessionCore {
 
   private func beginGreeting() {
     state = .greeting
+    isProven = true
     let timer = LoopTimer { [weak self] _ in
       self?.close(code: TunnelCode.helloTimeout, reason: "no greeting")
     }

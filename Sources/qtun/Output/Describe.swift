@@ -234,6 +234,7 @@ extension Failure {
       self.init(
         .refused, "the peer does not speak our protocol: \(reason)",
         fix: "run the same version of qtun on both sides; `qtun version` shows it")
+    case .greetingBroken(let problem): self.init(problem)
     case .ended(let reason):
       self.init(
         .unreachable, "the peer ended the session: \(reason)",
@@ -263,6 +264,23 @@ extension Failure {
     self.init(
       failure.exitCode, failure.cause, fix: failure.fix,
       details: [LogField(.identity, identity.description)])
+  }
+
+  /// A peer answered, is the one that the ticket names, and no session came of it.
+  private init(_ problem: TunnelError.GreetingProblem) {
+    let cause =
+      switch problem {
+      case .rulesBroken(let rule): "the peer answered, and broke the protocol: \(rule)"
+      case .rulesBrokenByUs(let rule):
+        "the peer answered, and says that we broke the protocol: \(rule)"
+      case .notInTime: "the peer answered, and did not greet us in time"
+      case .connectionLost(let reason):
+        "the peer answered, and the connection ended before its greeting: \(reason)"
+      }
+    self.init(
+      .refused, cause,
+      fix: "run the same version of qtun on both sides, which `qtun version` shows, and start "
+        + "`qtun share` again; if that does not help, report it as a defect")
   }
 
   private init(_ denial: TunnelError.Denial) {

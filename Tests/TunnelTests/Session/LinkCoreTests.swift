@@ -72,6 +72,81 @@ struct LinkCoreTests {
     }
   }
 
+  @Test("a peer that breaks the rules of the greeting has answered, and the link says what it did")
+  func greetingBroken() throws {
+    let address = SocketAddress.otherHost.with(port: 4_433)
+    let world = try TunnelWorld { $0.addresses = [address] }
+    let server = try RawPeer(
+      loop: world.loop, socket: world.network.bind(address),
+      identity: TunnelWorld.shareIdentity, acceptsConnections: true)
+    server.onReady = { _ = try? $0.open(sending: [1]) }
+    world.link.start()
+    world.wait(.seconds(2)) { !world.errors.isEmpty }
+    guard case .greetingBroken(.rulesBroken("unexpected stream"))? = world.errors.first else {
+      Issue.record("\(world.errors)")
+      return
+    }
+    #expect(world.errors.first?.mayHeal == true)
+  }
+
+  @Test("a peer that never greets has answered as well")
+  func noGreeting() throws {
+    let address = SocketAddress.otherHost.with(port: 4_433)
+    let world = try TunnelWorld { $0.addresses = [address] }
+    let server = try RawPeer(
+      loop: world.loop, socket: world.network.bind(address),
+      identity: TunnelWorld.shareIdentity, acceptsConnections: true)
+    world.link.start()
+    world.wait(.seconds(10)) { !world.errors.isEmpty }
+    #expect(server.isReady)
+    guard case .greetingBroken(.notInTime)? = world.errors.first else {
+      Issue.record("\(world.errors)")
+      return
+    }
+  }
+
+  @Test("a handshake that a forged packet ended is begun again, with other connection IDs")
+  func forgedEnding() throws {
+    let world = try TunnelWorld()
+    var forgeries = 0
+    world.network.onSend = { [weak network = world.network] datagram in
+      guard datagram.to == TunnelWorld.shareAddress, datagram.bytes[0] & 0xf0 == 0xc0,
+        forgeries < 2, let forged = Self.versionNegotiation(to: datagram.bytes)
+      else { return }
+      forgeries += 1
+      network?.inject(forged, from: datagram.to, to: datagram.from)
+    }
+    try world.open()
+    #expect(forgeries == 2 && world.errors.isEmpty)
+    #expect(world.loop.elapsed < .seconds(1))
+  }
+
+  @Test("who forges answers to every attempt keeps the link out, and it says so")
+  func forgedEndings() throws {
+    let world = try TunnelWorld()
+    world.network.onSend = { [weak network = world.network] datagram in
+      guard datagram.to == TunnelWorld.shareAddress,
+        let forged = Self.versionNegotiation(to: datagram.bytes)
+      else { return }
+      network?.inject(forged, from: datagram.to, to: datagram.from)
+    }
+    world.link.start()
+    world.wait(.seconds(3)) { !world.errors.isEmpty }
+    guard case .incompatible? = world.errors.first else {
+      Issue.record("\(world.errors)")
+      return
+    }
+  }
+
+  /// Version Negotiation without a version that we speak (RFC 9000 §17.2.1), which nothing protects.
+  private static func versionNegotiation(to initial: [UInt8]) -> [UInt8]? {
+    guard initial.count > 40, initial[0] & 0x80 != 0 else { return nil }
+    let destinationEnd = 6 + Int(initial[5])
+    let sourceEnd = destinationEnd + 1 + Int(initial[destinationEnd])
+    return [0x80, 0, 0, 0, 0] + initial[destinationEnd..<sourceEnd] + initial[5..<destinationEnd]
+      + [0x5a, 0x6a, 0x7a, 0x8a]
+  }
+
   @Test("a dead first address costs its head start only")
   func secondAddress() throws {
     let world = try TunnelWorld {
