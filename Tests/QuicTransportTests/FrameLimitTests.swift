@@ -43,6 +43,32 @@ struct FrameLimitTests {
     #expect(limit.isExceeded)
   }
 
+  /// STREAM frames of one byte, with a gap before each.
+  private static let crumb: [UInt8] = [0x0e, 0x04, 0x40, 0x41, 0x01, 5]
+
+  @Test("crumbs behind gaps are bounded, and those that are delivered are not")
+  func crumbs() {
+    #expect(tally(Self.crumb, count: 100).crumbs == 100)
+    #expect(tally([0x0c, 0x04, 0x41], count: 1).crumbs == 1)
+    let large = [0x0a, 0x04, 0x40, 0x80] + [UInt8](repeating: 5, count: 128)
+    #expect(tally(large, count: 10).crumbs == 0)
+    var limit = FrameLimit(now: start)
+    for _ in 0..<10_000 {
+      limit.note(tally(Self.crumb, count: 100), now: start)
+      for _ in 0..<100 { limit.notePiece() }
+      limit.endDatagram(now: start)
+    }
+    #expect(!limit.isExceeded)
+    for _ in 0..<1_000 {
+      limit.note(tally(Self.crumb, count: 100), now: start)
+      limit.endDatagram(now: start)
+    }
+    #expect(!limit.isExceeded)
+    limit.note(tally(Self.crumb, count: 1), now: start)
+    limit.endDatagram(now: start)
+    #expect(limit.isExceeded)
+  }
+
   @Test("work is counted by the frames, and padding is none")
   func work() {
     #expect(tally([0x00], count: 60_000).work == 0)
@@ -86,7 +112,7 @@ struct FrameLimitTests {
     world.wait(.seconds(1)) { client.isClosed && server.isClosed }
     #expect(
       server.error
-        == .transport(code: 0x0a, isRemote: false, reason: "too many control frames"))
+        == .transport(code: 0x0a, isRemote: false, reason: "too many frames of no use"))
     guard case .transport(code: 0x0a, isRemote: true, _)? = client.error else {
       Issue.record("the client heard \(String(describing: client.error))")
       return

@@ -66,6 +66,7 @@ enum ConnectionCallbacks {
       let bytes = UnsafeRawBufferPointer(start: data, count: count)
       let connection = ConnectionCore.from(userData)
       connection.hasNews = true
+      connection.frameLimit.notePiece()
       connection.streamReceived(stream, bytes, fin: fin)
       return 0
     }

@@ -35,7 +35,7 @@ extension ConnectionCore {
     var meaning: (code: UInt64, reason: String) {
       switch self {
       case .cryptoBufferExceeded: (0x0d, "too much handshake data")
-      case .tooManyFrames: (0x0a, "too many control frames")
+      case .tooManyFrames: (0x0a, "too many frames of no use")
       }
     }
   }

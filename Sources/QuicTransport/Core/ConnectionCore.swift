@@ -275,6 +275,7 @@ extension ConnectionCore {
       handle, path.pointer, settings.usesECN ? ecn.rawValue : 0, base, bytes.count,
       advance(to: now).nanoseconds)
     endCalls()
+    frameLimit.endDatagram(now: lastNow)
     if frameLimit.isExceeded { callbackError = .tooManyFrames }
     if result != 0 || frameLimit.isExceeded { fail(result == 0 ? NGTCP2_ERR_PROTO : result) }
     if isServer, from != whereabouts.current { whereabouts.follow(currentPath) }

@@ -14,14 +14,17 @@ enum FrameScanner {
     var cursor = FrameCursor(rest: payload[...])
     while let type = cursor.integer() {
       tally.note(type)
+      let count = cursor.rest.count
       if type == 0 {
         cursor.skipPadding()
       } else if type == stopSending {
         guard let id = cursor.integer(), let code = cursor.integer() else { return tally }
         found(StreamID(number: Int64(id)), code)
       } else if !cursor.skipBody(of: type) {
+        tally.note(type, byteCount: count)
         return tally
       }
+      tally.note(type, byteCount: count - cursor.rest.count)
     }
     return tally
   }

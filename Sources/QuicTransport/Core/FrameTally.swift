@@ -5,6 +5,8 @@ struct FrameTally: Equatable {
   /// Frames about the connection itself. They have their place when a path, a key or an ID changes,
   /// and are worth nothing to anybody in masses.
   private(set) var controlFrames = 0
+  /// STREAM frames of so few bytes that what ngtcp2 notes about them is more than they are.
+  private(set) var crumbs = 0
   /// PING frames: questions whether somebody is there.
   private(set) var pings = 0
 
@@ -25,6 +27,14 @@ struct FrameTally: Equatable {
     }
   }
 
+  /// A frame of this type had so many bytes, its type apart.
+  @inline(__always)
+  mutating func note(_ type: UInt64, byteCount: Int) {
+    if byteCount < Self.crumbBytes, type & ~0x07 == 0x08 { crumbs += 1 }
+  }
+
+  /// Less than what a gap between two frames costs.
+  private static let crumbBytes = 64
   /// 0.15 to 0.27 us as measured, for all that change a number or nothing.
   private static let work = 1
   /// STREAM and DATAGRAM, which reach the layers above: 1 us without their bytes.
