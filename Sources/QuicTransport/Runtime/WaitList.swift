@@ -5,6 +5,7 @@
 final class WaitList: Sendable {
   private struct State {
     var nextID: UInt64 = 0
+    var wakeCount: UInt64 = 0
     var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
     /// Cancelled before they began to wait.
     var cancelled: Set<UInt64> = []
@@ -15,18 +16,22 @@ final class WaitList: Sendable {
   /// Waits on the caller's actor until `wakeAll`, or until the task is cancelled. Between the
   /// caller's look at its condition and the wait nothing else runs there.
   func wait(isolation: isolated (any Actor)? = #isolation) async {
-    let id = state.withLock { state in
+    let (id, wakeCount) = state.withLock { state in
       state.nextID += 1
-      return state.nextID
+      return (state.nextID, state.wakeCount)
     }
     await withTaskCancellationHandler {
+      // A closure is isolated to a parameter that it captures, and to none else (SE-0420). Without
+      // it a task that does not prefer the loop would go to the global executor from here.
+      _ = isolation
       await withCheckedContinuation { continuation in
-        let isCancelled = state.withLock { state in
-          guard state.cancelled.remove(id) == nil else { return true }
+        let isOver = state.withLock { state in
+          // Woken on the way here, should there be one after all.
+          guard state.cancelled.remove(id) == nil, state.wakeCount == wakeCount else { return true }
           state.waiters[id] = continuation
           return false
         }
-        if isCancelled { continuation.resume() }
+        if isOver { continuation.resume() }
       }
     } onCancel: {
       cancel(id)
@@ -37,6 +42,7 @@ final class WaitList: Sendable {
 
   func wakeAll() {
     let waiters = state.withLock { state in
+      state.wakeCount += 1
       defer { state.waiters.removeAll() }
       return state.waiters.values
     }
