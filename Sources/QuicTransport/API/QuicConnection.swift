@@ -112,7 +112,8 @@ public actor QuicConnection {
     core.migrate(to: NetworkPath(local: local, remote: core.currentPath.remote))
   }
 
-  /// Starts a key update (RFC 9001 §6); false while the last one is not confirmed.
+  /// Starts a key update (RFC 9001 §6); false while the last one is not confirmed. It is the client
+  /// that starts them: a server returns false, and follows.
   public func updateKeys() -> Bool { core.updateKeys() }
 
   // MARK: Facts

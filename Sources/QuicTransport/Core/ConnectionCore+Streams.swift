@@ -223,10 +223,11 @@ extension ConnectionCore {
     return result == 0
   }
 
-  /// Starts a key update (RFC 9001 §6); false while the last one is not confirmed.
+  /// Starts a key update (RFC 9001 §6); false while the last one is not confirmed, and on a server,
+  /// which follows (F14).
   public func updateKeys() -> Bool {
     // ngtcp2 aborts when it is asked before it has left the handshake itself.
-    guard case .open = state, hasLeftHandshake else { return false }
+    guard case .open = state, hasLeftHandshake, !isServer else { return false }
     defer { markDirty() }
     return ngtcp2_conn_initiate_key_update(handle, now.nanoseconds) == 0
   }
