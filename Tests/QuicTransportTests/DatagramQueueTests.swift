@@ -20,8 +20,12 @@ struct DatagramQueueTests {
   }
 
   private static func contents(_ queue: DatagramQueue) -> [[UInt8]] {
+    var rest = queue
     var contents: [[UInt8]] = []
-    queue.forEach { contents.append(Array($0)) }
+    while !rest.isEmpty {
+      contents.append(rest.withFirst { Array($0) })
+      rest.removeFirst()
+    }
     return contents
   }
 

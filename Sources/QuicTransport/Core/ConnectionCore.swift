@@ -93,6 +93,8 @@ public final class ConnectionCore {
   var work = WorkBudget()
   var backlog: DatagramQueue?
   var frameLimit: FrameLimit
+  /// What its delegates may do in this tick, for datagrams and then for streams.
+  private var delivery = DeliveryBudget()
   var closePacket: ClosePacket?
   private let connectionID: ConnectionID
   /// What a client uses at the server's preferred address.
@@ -347,24 +349,42 @@ extension ConnectionCore {
       case .closed(let error): closed = error
       }
     }
-    deliverDatagrams()
-    let listed = self.listed
-    self.listed.removeAll(keepingCapacity: true)
-    for stream in listed {
-      stream.deliver()
-      creditIfDone(stream)
-    }
+    // The end comes last, so what is before it cannot wait for another tick.
+    deliverDatagrams(all: closed != nil)
+    deliverStreams(all: closed != nil)
     if let closed { delegate?.connection(self, closed: closed) }
   }
 
-  private func deliverDatagrams() {
+  private func deliverDatagrams(all: Bool) {
     guard !datagramsArrived.isEmpty else { return }
+    guard isAdmitted, let delegate else { return datagramsArrived.removeAll() }
     // Nothing is read, and so nothing arrives, while the delegate is told.
-    if isAdmitted, let delegate {
-      datagramsArrived.forEach { delegate.connection(self, received: $0) }
-      delegate.connectionDeliveredDatagrams(self)
+    delivery.begin()
+    while !datagramsArrived.isEmpty, all || !delivery.isSpent {
+      delivery.chargeDatagram()
+      datagramsArrived.withFirst { delegate.connection(self, received: $0) }
+      datagramsArrived.removeFirst()
     }
-    datagramsArrived.removeAll()
+    delegate.connectionDeliveredDatagrams(self)
+  }
+
+  private func deliverStreams(all: Bool) {
+    delivery.begin()
+    // What they list meanwhile is for the next tick.
+    let waiting = listed.count
+    var told = 0
+    while told < waiting, all || !delivery.isSpent {
+      delivery.chargeStream()
+      listed[told].deliver()
+      creditIfDone(listed[told])
+      told += 1
+    }
+    listed.removeFirst(told)
+  }
+
+  /// Called by a delegate that is told of something: it took that much longer than to pass it on.
+  public func chargeDelivery(_ time: Duration) {
+    delivery.charge(time)
   }
 
   private func becomeReady() {

@@ -60,15 +60,6 @@ struct DatagramQueue {
     }
   }
 
-  /// Lends each in turn. The queue must not be changed meanwhile.
-  func forEach(_ body: (UnsafeRawBufferPointer) -> Void) {
-    bytes.withUnsafeBytes { bytes in
-      for span in spans[head...] {
-        body(UnsafeRawBufferPointer(rebasing: bytes[span.offset..<span.offset + span.count]))
-      }
-    }
-  }
-
   mutating func removeFirst() {
     head += 1
     if isEmpty { removeAll() }

@@ -104,6 +104,8 @@ final class DatagramFlows {
   /// sockets takes a few percent of a core.
   private static let flowsPerSecond = 1_024.0
   private static let flowsBurst = 2_048.0
+  /// To open a socket and close that of an older flow, as measured.
+  private static let beginningTime = Duration.microseconds(45)
 }
 
 // MARK: - To the peer
@@ -219,6 +221,7 @@ extension DatagramFlows {
     }
     guard let service = header.service, beginnings.take(now: loop.now), let end = open(service)
     else { return nil }
+    connection.chargeDelivery(Self.beginningTime)
     return insert(header.flow, service: service, end: end)
   }
 

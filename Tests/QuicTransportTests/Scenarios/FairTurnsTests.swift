@@ -26,10 +26,54 @@ struct FairTurnsTests {
     world.wait { ahead != nil }
     // One packet may be more than a turn's work.
     #expect(try #require(ahead) <= 300)
-    world.wait { victim.opened.count == Self.streams }
+    world.wait { victim.opened.count { $0.received == 1 } == Self.streams }
     #expect(attacker.error == nil && world.server.turns.droppedCount == 0)
-    #expect(victim.opened.allSatisfy { $0.received == 1 })
     #expect(!world.server.turns.isBusy && world.server.turns.bytesWaiting == 0)
+  }
+
+  @Test("streams with something to pass on do so in turns, and others are told in between")
+  func told() throws {
+    let world = try World()
+    let (attacker, victim) = try world.connect()
+    let (honest, other) = try world.connect()
+    var ahead: Int?
+    other.onOpened = { _ in ahead = victim.opened.count { $0.received == 1 } }
+    try flood(attacker)
+    try honest.open().stream.write([1])
+    world.wait { ahead != nil }
+    #expect(try #require(ahead) <= 100)
+    world.wait { victim.opened.count { $0.received == 1 } == Self.streams }
+  }
+
+  @Test("datagrams that cost their receiver much are told in turns")
+  func costly() throws {
+    let world = try World()
+    let (attacker, victim) = try world.connect()
+    let (honest, other) = try world.connect()
+    victim.onDatagram = { victim.connection?.chargeDelivery(.microseconds(100)) }
+    var ahead: Int?
+    other.onDatagram = { ahead = victim.datagrams.count }
+    for number in 0..<200 { try attacker.connection?.sendDatagram([UInt8(number)]) }
+    try honest.connection?.sendDatagram([1])
+    world.wait { ahead != nil }
+    #expect(try #require(ahead) <= 20)
+    world.wait { victim.datagrams.count == 200 }
+    #expect(victim.datagrams == (0..<200).map { [UInt8($0)] })
+  }
+
+  @Test("what was not told before the connection ended is told before its end")
+  func endsLast() throws {
+    let world = try World()
+    let (client, server) = try world.connect()
+    server.onDatagram = { server.connection?.chargeDelivery(.milliseconds(1)) }
+    var toldAtEnd: Int?
+    server.onClosed = { toldAtEnd = server.datagrams.count }
+    for number in 0..<50 { try client.connection?.sendDatagram([UInt8(number)]) }
+    world.wait { server.datagrams.count >= 2 }
+    #expect(server.datagrams.count < 50)
+    server.connection?.close(code: 1, reason: "enough")
+    world.wait { toldAtEnd != nil }
+    #expect(toldAtEnd == 50)
   }
 
   @Test("several that flood take turns")

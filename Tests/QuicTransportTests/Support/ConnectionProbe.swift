@@ -17,6 +17,8 @@ final class ConnectionProbe: ConnectionDelegate {
   /// Called for each stream that the peer opens, before its first bytes.
   var onOpened: ((StreamProbe) -> Void)?
   var onReady: ((ConnectionCore) -> Void)?
+  var onDatagram: (() -> Void)?
+  var onClosed: (() -> Void)?
 
   init(loop: SimLoop) {
     self.loop = loop
@@ -59,10 +61,12 @@ final class ConnectionProbe: ConnectionDelegate {
 
   func connection(_ connection: ConnectionCore, received datagram: UnsafeRawBufferPointer) {
     datagrams.append(Array(datagram))
+    onDatagram?()
   }
 
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     closedAt = loop.now
     self.error = error
+    onClosed?()
   }
 }
