@@ -361,7 +361,6 @@ extension ConnectionCore {
     // Nothing is read, and so nothing arrives, while the delegate is told.
     delivery.begin()
     while !datagramsArrived.isEmpty, all || !delivery.isSpent {
-      delivery.chargeDatagram()
       datagramsArrived.withFirst { delegate.connection(self, received: $0) }
       datagramsArrived.removeFirst()
     }

@@ -2,7 +2,8 @@
 /// follows at once, after what has arrived for others meanwhile.
 ///
 /// Like `WorkBudget` in units of about a quarter of a microsecond and not a clock. It is what hundreds
-/// of streams that all have something to pass on would take from everybody else's round trip.
+/// of streams that all have something to pass on would take from everybody else's round trip. A datagram
+/// by itself is free: it costs less than to read it did, and to read more than is told would lose some.
 struct DeliveryBudget {
   private var left = Self.perTick
 
@@ -15,16 +16,11 @@ struct DeliveryBudget {
   /// Bytes or news of a stream were told: a system call or two of whoever passes them on.
   mutating func chargeStream() { left -= Self.stream }
 
-  /// A datagram was told.
-  mutating func chargeDatagram() { left -= Self.datagram }
-
-  /// The delegate had more to do for it than that.
+  /// A delegate had more to do than to pass something on.
   mutating func charge(_ time: Duration) { left -= Int(time / .nanoseconds(250)) }
 
   /// A millisecond.
   static let perTick = 4_000
   /// 12 us.
   private static let stream = 48
-  /// 3 us.
-  private static let datagram = 12
 }
