@@ -20,7 +20,7 @@ extension ConnectionCore {
     else { return }
     let source = ConnectionID(UnsafeRawBufferPointer(start: header.scid, count: header.scidlen))
     if source != ConnectionID(ngtcp2_conn_get_dcid(handle).pointee) {
-      firstAnswer.noteAnother(now: now)
+      firstAnswer.noteAnother(source, now: now)
     }
   }
 

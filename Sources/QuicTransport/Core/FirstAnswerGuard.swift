@@ -6,14 +6,18 @@
 /// is dropped then, up to the handshake's timeout. RFC 9000 §5.2 wants an error or no trace at all.
 ///
 ///     waiting --Initial that is wrong--> waiting (no trace)
-///        '--Initial--> answered --another's Initial, and no TLS for a second--> given up
+///        '--Initial--> answered --another's, twice, and no TLS for a second--> given up
 ///                          '--TLS under Handshake keys--> over
+///
+/// Another's is one with another source, and nothing proves that: it takes two of the same source, or a
+/// byte that was spoilt on the way would do. A server repeats its Initial until somebody answers.
 struct FirstAnswerGuard {
   private var state = State.waiting
 
   private enum State {
     case waiting
     case answered
+    case suspected(ConnectionID)
     case disputed(since: Instant)
     case over
   }
@@ -26,9 +30,13 @@ struct FirstAnswerGuard {
     return true
   }
 
-  /// A packet of the handshake came from a server other than the one whose answer was taken.
-  mutating func noteAnother(now: Instant) {
-    if case .answered = state { state = .disputed(since: now) }
+  /// An Initial packet names `source`, which is not the server whose answer was taken.
+  mutating func noteAnother(_ source: ConnectionID, now: Instant) {
+    switch state {
+    case .suspected(source): state = .disputed(since: now)
+    case .answered, .suspected: state = .suspected(source)
+    case .waiting, .disputed, .over: break
+    }
   }
 
   /// The handshake goes on, under keys that nobody can derive from what went over the wire.
