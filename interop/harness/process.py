@@ -20,6 +20,12 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal_number)
 
 
+def _prepare() -> None:
+    die_with_parent()
+    # Below nohup it is ignored, which every program would inherit.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Process:
     """A program that was started, with its output in two files."""
 
@@ -36,7 +42,7 @@ class Process:
             self._child = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                 # Even when the test run itself is killed, no peer stays behind.
-                env=inherited | environment, preexec_fn=die_with_parent)
+                env=inherited | environment, preexec_fn=_prepare)
 
     @property
     def status(self) -> int | None:
