@@ -182,7 +182,9 @@ def _ranges(stage: Stage) -> None:
     base = _free_range(10)
     for port in range(base, base + 10):
         stage.service(_stamped(port), port=port)
-    far, near = _free_range(10), _free_range(10)
+    # Out of one range: two could overlap.
+    far = _free_range(20)
+    near = far + 10
     share = stage.share(
         f"{base}-{base + 9}", f"out=dynamic:127.0.0.1:{base}-{base + 9}",
         "--allow-listen", f"{far}-{far + 9}")
