@@ -95,9 +95,11 @@ extension NetpunchControl {
       slots[name.index] = Slot(holder: source, seen: now)
       isNews = true
     }
-    if mayAnswer(name, now) { tell(name, now) }
+    // Who waits is told first. An address that comes behind the other side's ping has a netpunch begin
+    // anew: its late ping then takes its partner's last word back, and they sleep for 30 s.
     let isPartnerDue = slots[name.partner.index].flatMap(\.told).map { now - $0 >= Self.pushGap }
     if isNews || isPartnerDue == true { tell(name.partner, now) }
+    if mayAnswer(name, now) { tell(name, now) }
   }
 
   /// Takes one answer from a slot's allowance.

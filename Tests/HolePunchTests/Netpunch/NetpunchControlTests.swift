@@ -18,6 +18,8 @@ struct NetpunchControlTests {
     #expect(bench.sent(to: Netpunch.alice) == [Self.infoB])
     #expect(bench.sent(to: Netpunch.bob) == [Self.infoA])
     #expect(bench.sent.allSatisfy { $0.after == .seconds(29) })
+    // Before the other one can ping it.
+    #expect(bench.sent.first?.to == Netpunch.alice)
   }
 
   @Test("five quick questions are answered, then one a second; a partner is told every second")

@@ -3,8 +3,10 @@ import Testing
 @testable import QuicTransport
 
 /// Waiting on an actor, for tasks that prefer no executor: any task of a program that uses the library.
+@Suite("Wait lists")
 struct WaitListTests {
-  @Test func aTaskWaitsOnItsActorAlone() async {
+  @Test("a task begins to wait without leaving its actor")
+  func staysOnItsActor() async {
     let steps = StepExecutor()
     let waiting = Task.detached { await Waiting(steps).look() }
     // Then it has come as far as it can without leaving the actor, which is to the wait.
@@ -14,7 +16,8 @@ struct WaitListTests {
     await steps.drain(until: waiting)
   }
 
-  @Test func cancellationEndsTheWait() async {
+  @Test("a task that is cancelled waits no longer")
+  func cancelled() async {
     let steps = StepExecutor()
     let waiting = Task.detached { await Waiting(steps).look() }
     await steps.runNext()
