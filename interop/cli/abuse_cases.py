@@ -4,10 +4,10 @@ The short form runs with the others; `interop/flood` is the long one.
 """
 
 import socket
+import sys
 import threading
 import time
 
-from cli.datagram_cases import DatagramService
 from cli.group import Group
 from cli.sockets import dial, echo, receive_exactly
 from cli.stage import Share, Stage, first_line
@@ -75,12 +75,15 @@ class Watched:
 
 
 def victim(stage: Stage) -> tuple[Share, int]:
-    """A share with the services that `qtun-flood` knows, and where an honest session opened `web`."""
-    target = DatagramService(lambda data: data)
+    """A share with the services that `qtun-flood` knows, and where an honest session opened one more."""
+    targets = stage.workspace.start(
+        "echoes", [sys.executable, "-B", stage.tools.interop / "peers" / "echoes.py"])
+    first_line(targets)
+    ports = targets.facts()[0]
     share = stage.share(
-        f"dns=udp:127.0.0.1:{target.port}", "out=dynamic:127.0.0.0/8:*",
-        f"web={stage.service(echo).port}")
-    process = stage.start("connect", share.ticket, "web=0")
+        f"dns=udp:127.0.0.1:{ports['udp']}", "out=dynamic:127.0.0.0/8:*",
+        f"web={ports['tcp']}", f"beside={stage.service(echo).port}")
+    process = stage.start("connect", share.ticket, "beside=0")
     return share, int(first_line(process).rsplit(":", 1)[1])
 
 
