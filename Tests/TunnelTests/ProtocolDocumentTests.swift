@@ -64,9 +64,14 @@ struct ProtocolDocumentTests {
     }
   }
 
-  @Test("every error code is in a table under its number and name, and no other is")
-  func codes() throws {
-    let source = try SourceFile.read("Sources/Tunnel/Wire/TunnelCode.swift")
+  @Test(
+    "every error code is in a table under its number and name, and no other is",
+    arguments: [
+      ("Sources/Tunnel/Wire/TunnelCode.swift", "## Error codes"),
+      ("Sources/Tunnel/Relay/RelayCode.swift", "## Rendezvous"),
+    ])
+  func codes(path: String, heading: String) throws {
+    let source = try SourceFile.read(path)
     var declared: Set<[String]> = []
     for line in source.split(separator: "\n") {
       // static let name: UInt64 = 0x00
@@ -77,9 +82,15 @@ struct ProtocolDocumentTests {
     #expect(declared.count >= 13)
     let numbers = declared.map { $0[0] }
     #expect(Set(numbers).count == numbers.count)
-    let documented = try Document.load().rows(under: "## Error codes")
+    let documented = try Document.load().rows(under: heading)
     #expect(
       Set(documented.filter { $0[0].hasPrefix("0x") }.map { Array($0.prefix(2)) }) == declared)
+  }
+
+  @Test("every reason of a relay is in the table", arguments: RelayDenial.allCases)
+  func reasons(denial: RelayDenial) throws {
+    let rows = try Document.load().rows(under: "## Rendezvous")
+    #expect(rows.contains(["\(denial.rawValue)", "\(denial)"]))
   }
 
   @Test(
@@ -100,7 +111,8 @@ struct ProtocolDocumentTests {
         "datagrams that are not whole yet",
         "\(Reassembler.datagramsMax), \(Reassembler.bytesMax) bytes, 1 second"
       ),
-      ("head of an HTTP request or answer", "\(LenientHeadReader.bytesMax) bytes"),
+      ("head of an HTTP request or answer, of a carrier", "\(LenientHeadReader.bytesMax) bytes"),
+      ("head or ClientHello of a relay's visitor", "\(HostReader.headMax) bytes"),
     ])
   func limits(what: String, limit: String) throws {
     #expect(try Document.load().rows(under: "## Limits").contains([what, limit]))

@@ -67,7 +67,7 @@ class Results:
         lines = [
             "# Results of the runner's cases",
             "",
-            f"Made by `make interop` on {datetime.date.today()}: qtun against {versions};",
+            f"Made by `interop/run-matrix --write` on {datetime.date.today()}: qtun against {versions};",
             f"{self._runs()} of each case, each on a link with a seed of its own.",
             "The arrow goes from client to server. Figures are the time, the rate, the",
             "amplification or the paths that the case is about, from the smallest to the largest of",

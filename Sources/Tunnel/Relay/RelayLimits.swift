@@ -1,6 +1,6 @@
 /// What a relay grants; each bound has its reason here. On by default.
 public struct RelayLimits: Equatable, Sendable {
-  /// Nodes at once: some 60 kB each with their connections, and 90 over TCP.
+  /// Nodes at once: some 51 kB each with their connections, and 63 over TCP.
   public var nodesMax = 10_000
   /// Nodes behind one address (one IPv4 address, one IPv6 /64): an office behind one gateway.
   public var nodesPerAddressMax = 64

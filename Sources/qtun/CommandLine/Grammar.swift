@@ -248,7 +248,7 @@ extension Grammar {
     name: "status",
     summary: "tell how your tunnels are doing",
     description: [
-      "Asks every share, connect and pipe of yours on this machine, and tells for each the peers, "
+      "Asks every share, connect, to and pipe of yours on this machine, and tells for each the peers, "
         + "how they are connected and why not better, the round-trip time, loss, bytes, and open "
         + "connections.",
       "With --json it prints one object per line for each.",

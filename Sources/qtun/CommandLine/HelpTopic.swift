@@ -75,7 +75,7 @@ extension HelpTopic {
     ("QTUN_PROXY_AUTH", "the file with the proxy's password, where --proxy-auth is not given"),
     (
       "XDG_RUNTIME_DIR",
-      "where the sockets for `qtun status` are; else in ~/.local/state, or in /tmp"
+      "where the sockets for `qtun status` are; else in XDG_STATE_HOME or ~/.local/state, or in /tmp"
     ),
     ("SSLKEYLOGFILE", "where secrets are written, only with --insecure-keylog"),
     ("QTUN_PUNCH_FD", "set, not read: the socket that `qtun punch -handover` leaves its program"),

@@ -49,7 +49,7 @@ extension Failure {
     case .exposed(let mode):
       self.init(
         .configuration, "others can read \(path) (mode 0\(String(mode, radix: 8)))",
-        fix: "chmod 600 \(path), and choose another password if others may have read it")
+        fix: "chmod 600 \(path), and put another secret into it if others may have read this one")
     }
   }
 }
