@@ -9,6 +9,7 @@ STREAM_CREATION = application(0x103)
 CLOSED_CRITICAL = application(0x104)
 UNEXPECTED_FRAME = application(0x105)
 FRAME_ERROR = application(0x106)
+EXCESSIVE_LOAD = application(0x107)
 ID_ERROR = application(0x108)
 SETTINGS_ERROR = application(0x109)
 MISSING_SETTINGS = application(0x10A)
@@ -22,6 +23,8 @@ DECODER_STREAM = application(0x202)
 # Types of frames (RFC 9114 §7.2) and of one-way streams (§6.2, RFC 9204 §4.2).
 DATA, HEADERS, CANCEL_PUSH, SETTINGS, PUSH_PROMISE, GOAWAY, MAX_PUSH_ID = 0, 1, 3, 4, 5, 7, 13
 CONTROL, PUSH, ENCODER, DECODER = 0, 1, 2, 3
+# RFC 9218 §7.2.
+PRIORITY_UPDATE = 0xF0700
 # SETTINGS_MAX_FIELD_SECTION_SIZE.
 FIELDS_MAX = b"\x06\x40\xff"
 
@@ -125,6 +128,9 @@ KNOWN = [
         lambda side: [one_way(side, DECODER, b"\x00")]),
 ]
 
+# A request's fields that are 36 bytes each for one on the wire, and of which more are announced.
+ENDLESS = varint(HEADERS) + varint(60_000) + b"\x00\x00" + prefixed(2, 6, 0xC0) * 900
+
 # Others of our own choice.
 ODDITIES = [
     Row("a second control stream", "RFC 9114 §6.2.1", STREAM_CREATION,
@@ -174,6 +180,17 @@ ODDITIES = [
         lambda side: [message(side, frame(HEADERS, b"\x05\x00\x80"), fin=True)]),
     Row("acknowledgement of no field section", "RFC 9204 §4.4.1", DECODER_STREAM,
         lambda side: [one_way(side, DECODER, b"\x84")]),
+    Row("the priority of a stream beyond the limit", "RFC 9218 §7.1", ID_ERROR,
+        lambda side: [
+            control(side, frame(SETTINGS), frame(PRIORITY_UPDATE, varint(4_000_000) + b"u=1"))],
+        victim="server"),
+    Row("the priority of a stream that may come", "RFC 9218 §7.1", STAYS_OPEN,
+        lambda side: [
+            control(side, frame(SETTINGS), frame(PRIORITY_UPDATE, varint(40) + b"u=1"))],
+        victim="server"),
+    Row("requests whose fields never end", "RFC 9114 §10.5", EXCESSIVE_LOAD,
+        lambda side: [stream(side.mine(number), ENDLESS) for number in range(5, 8)],
+        victim="server"),
     Row("unknown frames and streams", "RFC 9114 §9", STAYS_OPEN | stream_error(0x103),
         lambda side: [
             control(side, frame(SETTINGS, b"\x21\x00"), frame(0x21, b"greased")),

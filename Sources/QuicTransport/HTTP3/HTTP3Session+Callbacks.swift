@@ -11,21 +11,28 @@ extension HTTP3Session {
   static var callbacks: nghttp3_callbacks {
     var table = nghttp3_callbacks()
     table.begin_headers = { _, id, userData, _ in
-      HTTP3Session.from(userData).sections[id] = FieldSection()
+      let session = HTTP3Session.from(userData)
+      session.endSection(id)
+      session.sections[id] = FieldSection()
       return 0
     }
     table.recv_header = { _, id, _, nameBuffer, valueBuffer, _, userData, _ in
       guard let nameBuffer, let valueBuffer else { return 0 }
       let name = nghttp3_rcbuf_get_buf(nameBuffer)
       let value = nghttp3_rcbuf_get_buf(valueBuffer)
-      HTTP3Session.from(userData).sections[id]?.append(
+      let session = HTTP3Session.from(userData)
+      guard var section = session.sections.removeValue(forKey: id) else { return 0 }
+      session.sectionBytes -= section.bytesHeld
+      section.append(
         name: UnsafeBufferPointer(start: name.base, count: name.len),
         value: UnsafeBufferPointer(start: value.base, count: value.len))
+      session.sectionBytes += section.bytesHeld
+      session.sections[id] = section
       return 0
     }
     table.end_headers = { _, id, fin, userData, _ in
       let session = HTTP3Session.from(userData)
-      guard let section = session.sections.removeValue(forKey: id) else { return 0 }
+      guard let section = session.endSection(id) else { return 0 }
       session.events.append(
         section.isOversized
           ? .oversized(StreamID(number: id))
@@ -54,13 +61,17 @@ extension HTTP3Session {
 
   /// Lends the next block of a body.
   ///
-  /// There is one block, which `write` has emptied before nghttp3 is asked for the next vectors;
-  /// within one call nghttp3 asks one body, once.
+  /// There is one block. Whoever asks while another stream's bytes, or its own, are still in it, is asked
+  /// again once `write` has copied them, which is before `flush` returns.
   static var readBody: nghttp3_read_data_callback {
     { _, id, vectors, _, flags, userData, _ in
       let session = HTTP3Session.from(userData)
-      guard let body = session.bodies[id], let vectors, let flags, !session.isBlockInUse else {
+      guard let body = session.bodies[id], let vectors, let flags else {
         return nghttp3_ssize(NGHTTP3_ERR_CALLBACK_FAILURE)
+      }
+      guard session.blockOwner == nil else {
+        session.blockSeekers.insert(id)
+        return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK)
       }
       // nghttp3 1.8 asks a blocked stream all the same once it is resumed; `writable` asks again.
       guard session.hasRoom(id) else { return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK) }
@@ -70,7 +81,7 @@ extension HTTP3Session {
       case .bytes(let count, let isLast):
         if isLast { flags.pointee |= UInt32(NGHTTP3_DATA_FLAG_EOF) }
         guard count > 0 else { return isLast ? 0 : nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK) }
-        session.isBlockInUse = true
+        session.blockOwner = id
         let base = session.block.baseAddress?.assumingMemoryBound(to: UInt8.self)
         vectors.pointee = nghttp3_vec(base: base, len: count)
         return 1
@@ -84,6 +95,9 @@ extension HTTP3Session {
 struct FieldSection {
   private(set) var fields: [HTTP3Field] = []
   private var size = 0
+
+  /// What is kept of it, as RFC 9114 §4.2.2 counts.
+  var bytesHeld: Int { isOversized ? 0 : size }
 
   /// More came than RFC 9114 §4.2.2 lets a reader refuse.
   var isOversized: Bool { size > HTTP3Session.fieldSectionMax }

@@ -4,8 +4,8 @@ internal import CNgtcp2
 ///
 /// The owner is the delegate of the connection and its streams, and passes on what it hears; what
 /// nghttp3 finds in the streams comes out of `readable`. Bytes go to and from QUIC streams at once, so
-/// nghttp3 holds no more than what one stream was given last. The QPACK dynamic table is off, which is
-/// nghttp3's default: no stream ever waits for another.
+/// nghttp3 holds no more than what one stream was given last. What the peer's QPACK encoder may refer to
+/// is empty, which is nghttp3's default: no stream that comes in ever waits for another.
 public final class HTTP3Session {
   private var handle: OpaquePointer?
   private let connection: ConnectionCore
@@ -14,14 +14,21 @@ public final class HTTP3Session {
   private var streams: [Int64: StreamCore] = [:]
   /// Answers under way, by stream.
   var bodies: [Int64: any HTTP3Body] = [:]
-  /// Messages whose fields are coming in, by stream.
+  /// Messages whose fields are coming in, by stream, and what all of these hold.
   var sections: [Int64: FieldSection] = [:]
+  var sectionBytes = 0
+  /// The streams whose priority the peer may tell ahead (RFC 9218 §7.1): nghttp3 keeps a stream for each.
+  private var streamsAllowed: UInt64 = 0
   /// Streams whose end nghttp3 was told of.
   private var ended: Set<Int64> = []
-  /// What a body is read into on its way to the stream.
+  /// What a body is read into on its way to the stream; the stream whose bytes it has, which nghttp3 may
+  /// put behind others (its QPACK encoder's, before all); and those that want it meanwhile.
   let block = UnsafeMutableRawBufferPointer.allocate(
     byteCount: HTTP3Session.blockBytes, alignment: 64)
-  var isBlockInUse = false
+  var blockOwner: Int64?
+  var blockSeekers: Set<Int64> = []
+  private let vectors = UnsafeMutableBufferPointer<nghttp3_vec>.allocate(
+    capacity: HTTP3Session.vectorsMax)
   /// nghttp3 reported an error; only freeing it is allowed.
   private var hasFailed = false
 
@@ -33,6 +40,7 @@ public final class HTTP3Session {
   deinit {
     if let handle { nghttp3_conn_del(handle) }
     block.deallocate()
+    vectors.deallocate()
   }
 
   // MARK: Setting up
@@ -50,16 +58,22 @@ public final class HTTP3Session {
       ? qtun_http3_server_new(&handle, &callbacks, &settings, owner)
       : qtun_http3_client_new(&handle, &callbacks, &settings, owner)
     guard result == 0, let handle else { return fail(result) }
-    if connection.isServer {
-      // QUIC's own limit is the one that counts.
-      nghttp3_conn_set_max_client_streams_bidi(handle, Self.streamsMax)
-    }
+    allowStreams(upTo: 0)
     guard let control = openStream(delegate), let encoder = openStream(delegate),
       let decoder = openStream(delegate)
     else { return fail(NGHTTP3_ERR_H3_STREAM_CREATION_ERROR) }
     check(nghttp3_conn_bind_control_stream(handle, control))
     check(nghttp3_conn_bind_qpack_streams(handle, encoder, decoder))
     flush()
+  }
+
+  /// The peer has opened so many: QUIC lets it have no more ahead of those that are over.
+  private func allowStreams(upTo opened: UInt64) {
+    guard connection.isServer, let handle = live else { return }
+    let allowed = opened + UInt64(connection.settings.bidirectionalStreamsMax)
+    guard allowed > streamsAllowed else { return }
+    streamsAllowed = allowed
+    nghttp3_conn_set_max_client_streams_bidi(handle, allowed)
   }
 
   private func openStream(_ delegate: any StreamDelegate) -> Int64? {
@@ -141,11 +155,21 @@ public final class HTTP3Session {
   }
 
   /// Whether the stream takes bytes now; where it does not, `writable` will be called.
+  public func hasRoom(_ stream: StreamCore) -> Bool { hasRoom(stream.id.number) }
+
   func hasRoom(_ id: Int64) -> Bool { streams[id].map { $0.sendCapacity > 0 } ?? true }
+
+  /// The fields that come on a stream are whole, or will not be.
+  @discardableResult
+  func endSection(_ id: Int64) -> FieldSection? {
+    guard let section = sections.removeValue(forKey: id) else { return nil }
+    sectionBytes -= section.bytesHeld
+    return section
+  }
 
   private func forget(_ stream: StreamCore) {
     bodies[stream.id.number] = nil
-    sections[stream.id.number] = nil
+    endSection(stream.id.number)
     ended.insert(stream.id.number)
     guard let handle = live else { return }
     nghttp3_conn_shutdown_stream_write(handle, stream.id.number)
@@ -162,6 +186,8 @@ public final class HTTP3Session {
   /// The peer opened a stream.
   public func opened(_ stream: StreamCore) {
     streams[stream.id.number] = stream
+    guard !stream.id.isUnidirectional else { return }
+    allowStreams(upTo: UInt64(stream.id.number / 4) + 1)
   }
 
   /// Gives nghttp3 what `stream` has to read, handing each event to `body`.
@@ -217,7 +243,7 @@ public final class HTTP3Session {
   public func closed(_ stream: StreamCore) {
     streams[stream.id.number] = nil
     bodies[stream.id.number] = nil
-    sections[stream.id.number] = nil
+    endSection(stream.id.number)
     ended.remove(stream.id.number)
     guard let handle = live else { return }
     let result = nghttp3_conn_close_stream(
@@ -242,8 +268,10 @@ public final class HTTP3Session {
 
   /// The longest fields of a message, as RFC 9114 §4.2.2 counts them; a browser's are a tenth of it.
   public static let fieldSectionMax = 32 * 1024
+  /// What all messages of a connection may hold whose fields are not whole. An honest peer sends those of
+  /// one message at once.
+  static let sectionBytesMax = 2 * fieldSectionMax
   private static let blockBytes = 64 * 1024
-  private static let streamsMax: UInt64 = 1 << 60
 }
 
 // MARK: - Working
@@ -256,11 +284,19 @@ extension HTTP3Session {
   }
 
   private func fail(_ code: Int32) {
+    fail(
+      code: nghttp3_err_infer_quic_app_error_code(code),
+      String(cString: nghttp3_strerror(code)))
+  }
+
+  private func fail(_ code: HTTP3Code, _ reason: String) {
+    fail(code: code.rawValue, reason)
+  }
+
+  private func fail(code: UInt64, _ reason: String) {
     guard !hasFailed else { return }
     hasFailed = true
-    connection.close(
-      code: nghttp3_err_infer_quic_app_error_code(code),
-      reason: String(cString: nghttp3_strerror(code)))
+    connection.close(code: code, reason: reason)
   }
 
   /// Gives nghttp3 some bytes of `stream`, the last ones with `fin`.
@@ -270,6 +306,7 @@ extension HTTP3Session {
     let result = nghttp3_conn_read_stream(
       handle, stream.id.number, base, bytes.count, fin ? 1 : 0)
     if result < 0 { fail(Int32(clamping: result)) }
+    if sectionBytes > Self.sectionBytesMax { fail(.excessiveLoad, "too many unfinished messages") }
   }
 
   private func deliver(_ body: (Event) -> Void) {
@@ -289,41 +326,52 @@ extension HTTP3Session {
     while let handle = live {
       var id: Int64 = -1
       var fin: Int32 = 0
-      var vectors = [nghttp3_vec](repeating: nghttp3_vec(), count: Self.vectorsMax)
-      let count = nghttp3_conn_writev_stream(handle, &id, &fin, &vectors, vectors.count)
+      let count = nghttp3_conn_writev_stream(handle, &id, &fin, vectors.baseAddress, vectors.count)
       guard count >= 0 else { return fail(Int32(clamping: count)) }
       guard id >= 0 else { return }
       guard let stream = streams[id] else {
         nghttp3_conn_shutdown_stream_write(handle, id)
+        releaseBlock(of: id, handle)
         continue
       }
-      write(vectors[..<count], fin: fin != 0, to: stream, handle)
+      write(UnsafeBufferPointer(rebasing: vectors[..<count]), fin: fin != 0, to: stream, handle)
     }
   }
 
   private func write(
-    _ vectors: ArraySlice<nghttp3_vec>, fin: Bool, to stream: StreamCore, _ handle: OpaquePointer
+    _ vectors: UnsafeBufferPointer<nghttp3_vec>, fin: Bool, to stream: StreamCore,
+    _ handle: OpaquePointer
   ) {
-    defer { isBlockInUse = false }
     let id = stream.id.number
     var total = 0
     for vector in vectors {
       do {
         try stream.write(UnsafeRawBufferPointer(start: vector.base, count: vector.len))
       } catch {
-        return nghttp3_conn_shutdown_stream_write(handle, id)
+        nghttp3_conn_shutdown_stream_write(handle, id)
+        return releaseBlock(of: id, handle)
       }
       total += vector.len
     }
     check(nghttp3_conn_add_write_offset(handle, id, total))
     // The stream has a copy: as far as nghttp3 is concerned, the bytes have arrived.
     check(nghttp3_conn_add_ack_offset(handle, id, UInt64(total)))
+    let base = block.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    if vectors.contains(where: { $0.base == base }) { releaseBlock(of: id, handle) }
     if fin {
       bodies[id] = nil
       stream.finish()
-    } else if stream.sendCapacity == 0 {
+    } else if stream.sendCapacity == 0, blockOwner != id {
       nghttp3_conn_block_stream(handle, id)
     }
+  }
+
+  /// The bytes of the stream in the block have been copied, or will not be sent.
+  private func releaseBlock(of id: Int64, _ handle: OpaquePointer) {
+    guard blockOwner == id else { return }
+    blockOwner = nil
+    for seeker in blockSeekers { check(nghttp3_conn_resume_stream(handle, seeker)) }
+    blockSeekers = []
   }
 
   private static func withFields<Result>(

@@ -19,6 +19,9 @@ final class HTTP3RequestSocket: StreamSocket {
   private var inbound = ByteQueue()
   private var body: RequestBodyWriter
   private var answer: AnswerTranslator
+  private let method: String
+  /// Answers before the final one that were passed on.
+  private var announcements = 0
   private var outbound = ByteQueue()
   /// A writer found `outbound` full.
   private var writerWaits = false
@@ -27,6 +30,8 @@ final class HTTP3RequestSocket: StreamSocket {
   private var hasAnswered = false
   private var answerIsOver = false
   private var readerLeft = false
+  /// Somebody has taken some of the request.
+  private var wasRead = false
   /// The stream is gone or given up before its answer was complete.
   private var isBroken = false
   private var edgeTimer: LoopTimer?
@@ -43,12 +48,16 @@ final class HTTP3RequestSocket: StreamSocket {
     self.loop = loop
     self.pull = pull
     body = RequestBodyWriter(request.framing)
-    answer = AnswerTranslator(method: request.method)
+    method = request.method
+    answer = AnswerTranslator(method: method)
     requestIsOver = !hasBody
     append(request.head)
   }
 
   // MARK: From the stream
+
+  /// Nothing more is to be done for it, but to send what is queued.
+  var isOver: Bool { answerIsOver || isBroken }
 
   /// Whether more of the request may come.
   var hasRoom: Bool { inbound.count < Self.bytesMax }
@@ -91,6 +100,7 @@ final class HTTP3RequestSocket: StreamSocket {
     let count = min(buffer.count, inbound.count)
     inbound.withBytes { buffer.copyBytes(from: $0.prefix(count)) }
     inbound.removeFirst(count)
+    wasRead = true
     return .moved(count)
   }
 
@@ -127,7 +137,7 @@ final class HTTP3RequestSocket: StreamSocket {
     lingerTimer = nil
     guard !isBroken else { return }
     // What was answered completely is on its way, and leaves without anybody's help.
-    guard answerIsOver else { return breakOff(.internalError) }
+    guard answerIsOver else { return breakOff(wasRead ? .internalError : .requestRejected) }
     if !requestIsOver { session.stopReading(stream) }
   }
 
@@ -146,7 +156,11 @@ final class HTTP3RequestSocket: StreamSocket {
 
   private func take(_ piece: AnswerTranslator.Piece) {
     switch piece {
-    case .information(let fields): session.submitInformation(on: stream, fields)
+    case .information(let fields):
+      // nghttp3 keeps them for a visitor who takes nothing, and they fill no room that a writer sees.
+      guard announcements < Self.announcementsMax, session.hasRoom(stream) else { break }
+      announcements += 1
+      session.submitInformation(on: stream, fields)
     case .fields(let fields, let isLast):
       hasAnswered = true
       session.submitResponse(on: stream, fields, body: isLast ? nil : self)
@@ -169,7 +183,7 @@ final class HTTP3RequestSocket: StreamSocket {
   /// What the share said is no answer, or not the whole of one.
   private func sayThatItFailed() {
     guard !hasAnswered, !isBroken else { return breakOff(.internalError) }
-    answer = AnswerTranslator(method: "")
+    answer = AnswerTranslator(method: method)
     PublicAnswer.away.withUnsafeBytes(readAnswer)
   }
 
@@ -190,6 +204,8 @@ final class HTTP3RequestSocket: StreamSocket {
 
   /// Of each direction: what HTTP/3 and the tunnel have under way is bounded by their own windows.
   private static let bytesMax = 64 * 1024
+  /// Of one request; programs send one or two.
+  private static let announcementsMax = 16
   /// For a service to close, after its answer and our end: it was asked to.
   private static let lingerTime = Duration.seconds(5)
 }

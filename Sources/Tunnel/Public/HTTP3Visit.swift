@@ -13,8 +13,8 @@ final class HTTP3Visit {
   /// Streams whose request has no head yet, the oldest first; some of them may have one by now.
   private var headless: [(id: StreamID, stream: StreamCore, since: Instant)] = []
   private var isDelivering = false
-  /// Streams of requests that are not closed, and since when there is none.
-  private var streamsOpen = 0
+  /// Streams of requests that are not closed, and since when nothing is to be done for any.
+  private var open: [StreamID: StreamCore] = [:]
   private var idleSince: Instant
   private var timer: LoopTimer?
 
@@ -38,7 +38,7 @@ final class HTTP3Visit {
         switch event {
         case .fields(let id, let fields, let isLast):
           if id == stream.id { begin(fields, on: stream, hasBody: !isLast) }
-        case .oversized: say(PublicAnswer.tooLarge, on: stream)
+        case .oversized: say(PublicAnswer.tooLarge, to: "", on: stream)
         case .data(let id, let bytes): requests[id]?.receive(bytes)
         case .end(let id): requests[id]?.receiveEnd()
         case .stopSending, .resetStream: break
@@ -54,7 +54,7 @@ final class HTTP3Visit {
       let request = try HTTP3Request(fields, hasBody: hasBody)
       // RFC 9114 §3.3: one connection may serve several hosts, but no others than it proved to.
       guard door.serves(request.host) else {
-        return say(PublicAnswer.misdirected, on: stream)
+        return say(PublicAnswer.misdirected, to: request.method, on: stream)
       }
       let socket = HTTP3RequestSocket(
         request, hasBody: hasBody, on: stream, of: session, loop: loop,
@@ -62,20 +62,21 @@ final class HTTP3Visit {
       requests[stream.id] = socket
       door.deliver(socket, source, local)
     } catch {
+      let method = fields.first { $0.name == ":method" }?.text ?? ""
       switch error {
       case .malformed: session.abandon(stream, .messageError)
-      case .refused(let reason): say(PublicAnswer.malformed(reason), on: stream)
-      case .tooLarge: say(PublicAnswer.tooLarge, on: stream)
+      case .refused(let reason): say(PublicAnswer.malformed(reason), to: method, on: stream)
+      case .tooLarge: say(PublicAnswer.tooLarge, to: method, on: stream)
       }
     }
   }
 
-  /// Answers a request that goes nowhere.
-  private func say(_ words: [UInt8], on stream: StreamCore) {
+  /// Answers a request that goes nowhere; one with HEAD without a body.
+  private func say(_ words: [UInt8], to method: String, on stream: StreamCore) {
     guard let session else { return }
     headless.removeAll { $0.id == stream.id }
     var pieces: [(fields: [HTTP3Field], body: [UInt8])] = []
-    var answer = AnswerTranslator(method: "")
+    var answer = AnswerTranslator(method: method)
     words.withUnsafeBytes { words in
       answer.read(words) { piece in
         switch piece {
@@ -86,23 +87,18 @@ final class HTTP3Visit {
       }
     }
     guard let piece = pieces.first else { return session.abandon(stream, .internalError) }
-    session.submitResponse(on: stream, piece.fields, body: ShortBody(piece.body))
+    session.submitResponse(
+      on: stream, piece.fields, body: piece.body.isEmpty ? nil : ShortBody(piece.body))
     session.stopReading(stream)
   }
 
   // MARK: Time
 
-  /// For the oldest request without a head, or for the whole connection while it has none at all.
+  /// For the oldest request without a head, or for the whole connection.
   private func arm() {
     disarm()
-    let deadline: Instant
-    if let oldest = headless.first {
-      deadline = oldest.since + HostSocket.headTimeout
-    } else if streamsOpen == 0 {
-      deadline = idleSince + Self.idleMax
-    } else {
-      return
-    }
+    let deadline =
+      headless.first.map { $0.since + HostSocket.headTimeout } ?? idleSince + Self.idleMax
     let timer = LoopTimer { [weak self] now in self?.expire(now: now) }
     self.timer = timer
     loop.schedule(timer, at: deadline)
@@ -119,10 +115,20 @@ final class HTTP3Visit {
       headless.removeFirst()
       session?.abandon(oldest.stream, .requestRejected)
     }
-    if streamsOpen == 0, now >= idleSince + Self.idleMax {
+    if !isIdle { idleSince = now }
+    if now >= idleSince + Self.idleMax {
       session?.close()
     } else {
       arm()
+    }
+  }
+
+  /// Whether the visitor has all that it asked for. It may have left streams half open, which are then
+  /// its own affair.
+  private var isIdle: Bool {
+    open.values.allSatisfy { stream in
+      let isOver = requests[stream.id]?.isOver ?? !headless.contains { $0.id == stream.id }
+      return isOver && stream.unacknowledgedCount == 0
     }
   }
 
@@ -143,7 +149,8 @@ extension HTTP3Visit: ConnectionDelegate {
     session?.opened(stream)
     guard !stream.id.isUnidirectional else { return }
     headless.append((stream.id, stream, loop.now))
-    streamsOpen += 1
+    open[stream.id] = stream
+    idleSince = loop.now
     if headless.count == 1 { arm() }
   }
 
@@ -154,6 +161,7 @@ extension HTTP3Visit: ConnectionDelegate {
   func connection(_ connection: ConnectionCore, closed error: QuicError) {
     disarm()
     headless = []
+    open = [:]
     for request in requests.values { request.fail() }
     requests = [:]
     session = nil
@@ -177,6 +185,8 @@ extension HTTP3Visit: StreamDelegate {
 
   func streamStopped(_ stream: StreamCore, code: UInt64) {
     session?.stopped(stream)
+    // Who wants no answer is not read any more either; else what it sends would keep the stream for ever.
+    if !stream.id.isUnidirectional { session?.abandon(stream, .requestCancelled) }
     requests[stream.id]?.fail()
   }
 
@@ -185,8 +195,8 @@ extension HTTP3Visit: StreamDelegate {
     requests.removeValue(forKey: stream.id)?.fail()
     guard !stream.id.isUnidirectional else { return }
     headless.removeAll { $0.id == stream.id }
-    streamsOpen -= 1
-    guard streamsOpen == 0, error == nil else { return }
+    open[stream.id] = nil
+    guard open.isEmpty, error == nil else { return }
     idleSince = loop.now
     arm()
   }

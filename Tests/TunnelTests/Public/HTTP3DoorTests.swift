@@ -198,6 +198,102 @@ struct HTTP3DoorTests {
     #expect(node.targets.programs.isEmpty)
   }
 
+  @Test("what no visitor needs to tell ahead is not kept")
+  func priorities() throws {
+    let (world, _) = try world()
+    func tell(_ visitor: HTTP3Visitor, about number: UInt8...) throws {
+      // RFC 9218 §7.2: PRIORITY_UPDATE on the control stream, its first.
+      let control = visitor.connection?.streams[StreamID(number: 2)]
+      try control?.write([0x80, 0x0f, 0x07, 0x00, UInt8(number.count)] + number)
+      world.settle()
+    }
+    let visitor = try HTTP3Visitor(world)
+    // Stream 396, the last of the first hundred.
+    try tell(visitor, about: 0x41, 0x8c)
+    #expect(visitor.error == nil)
+    try tell(visitor, about: 0x41, 0x90)
+    #expect(visitor.error?.applicationCode == 0x108)
+    // Each request makes room for one more.
+    let other = try HTTP3Visitor(world, host: .otherHost.with(port: 7))
+    _ = try other.ask()
+    world.settle()
+    try tell(other, about: 0x41, 0x90)
+    #expect(other.error == nil)
+  }
+
+  @Test("unfinished heads are bounded for all streams of a visitor together")
+  func unfinished() throws {
+    let (world, _) = try world()
+    let visitor = try HTTP3Visitor(world)
+    // HEADERS of 60,000 bytes, of which `age: 0` from the static table comes 900 times.
+    let head = [0x01, 0x80, 0x00, 0xea, 0x60, 0, 0] + [UInt8](repeating: 0xc2, count: 900)
+    for _ in 0..<2 { _ = try visitor.open(saying: head) }
+    world.settle()
+    #expect(visitor.error == nil)
+    _ = try visitor.open(saying: head)
+    world.settle()
+    #expect(visitor.error?.applicationCode == HTTP3Code.excessiveLoad.rawValue)
+  }
+
+  @Test("announcements without end are not passed on without end, and the answer is")
+  func announcements() throws {
+    let (world, node) = try world()
+    let visitor = try HTTP3Visitor(world)
+    let exchange = try visitor.ask()
+    world.settle()
+    let target = try #require(node.targets.programs.first)
+    let hints = String(repeating: "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", count: 10_000)
+    target.send(Array((hints + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").utf8))
+    world.settle(.seconds(5))
+    #expect((2...17).contains(exchange.heads.count))
+    #expect(exchange.status == "200" && text(exchange.body) == "ok" && exchange.isComplete)
+  }
+
+  @Test("several announcements and a short body that wait together arrive as they were")
+  func waiting() throws {
+    let (world, node) = try world()
+    let visitor = try HTTP3Visitor(world)
+    // The first answer takes all of the visitor's window, so that others wait.
+    let exchanges = try (0..<3).map { try visitor.ask("/\($0)") }
+    world.settle()
+    let hints = String(repeating: "HTTP/1.1 103 Early Hints\r\n\r\n", count: 12)
+    for (number, target) in node.targets.programs.enumerated() {
+      let body = String(repeating: "\(number)", count: 3_000)
+      target.send(Array("\(hints)HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n\(body)".utf8))
+    }
+    world.settle(.seconds(5))
+    for exchange in exchanges {
+      #expect(exchange.isComplete && exchange.body.count == 3_000)
+      #expect(Set(exchange.body).count == 1)
+    }
+    #expect(Set(exchanges.compactMap(\.body.first)).count == 3)
+  }
+
+  @Test("who wants no answer is not read any more")
+  func stopped() throws {
+    let (world, node) = try world()
+    node.targets.onAccept = { $0.reads = false }
+    let visitor = try HTTP3Visitor(world)
+    let exchange = try visitor.ask(method: "POST", body: [UInt8](repeating: 1, count: 4 << 20))
+    world.settle()
+    exchange.stream?.stopReceiving(code: HTTP3Code.requestCancelled.rawValue)
+    world.settle(.seconds(5))
+    #expect(exchange.stopCode == HTTP3Code.requestCancelled.rawValue)
+    #expect(world.listeners.visitorsOpen == 0)
+  }
+
+  @Test(
+    "answers of the relay's own to HEAD have no body", arguments: ["other.test", "server.test"])
+  func head(host: String) throws {
+    let (world, node) = try world()
+    node.targets.onAccept = { $0.send(Array("no answer\r\n\r\n".utf8), finishing: true) }
+    let visitor = try HTTP3Visitor(world)
+    let exchange = try visitor.ask(host: host, method: "HEAD")
+    world.settle()
+    #expect(exchange.status == (host == "other.test" ? "421" : "502"))
+    #expect(exchange.isComplete && exchange.body.isEmpty && exchange.resetCode == nil)
+  }
+
   @Test("a visitor by HTTPS is told of it; without UDP's port it is HTTPS alone")
   func port() throws {
     let (world, _) = try world()
