@@ -28,6 +28,9 @@ final class FolderSocket: StreamSocket {
   private var hasSaidAll = false
   /// A file became shorter than it was announced: the client must not take it for whole.
   private var hasFailed = false
+  /// A response was begun since the handler was told last: a request of a few bytes may ask for the list
+  /// of a large folder.
+  private var hasBegun = false
 
   /// The handler hears `streamSocketConnected` soon.
   init(folder: SharedFolder, loop: any EventLoop) {
@@ -62,7 +65,13 @@ final class FolderSocket: StreamSocket {
   private func readOnce(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
     guard !isClosed else { return .ended }
     if hasFailed { return .failed(EIO) }
-    while response == nil, !hasSaidAll, answerNext() {}
+    if response == nil, !hasSaidAll {
+      if !hasBegun {
+        hasBegun = answerNext()
+      } else if !requests.isEmpty || hasHeardAll {
+        tell(.readable)
+      }
+    }
     guard let response else {
       if hasSaidAll { return .ended }
       return .blocked
@@ -155,6 +164,7 @@ final class FolderSocket: StreamSocket {
     timer = nil
     let edges = pendingEdges
     pendingEdges = []
+    hasBegun = false
     if !isAnnounced {
       isAnnounced = true
       handler?.streamSocketConnected()

@@ -16,6 +16,12 @@ enum FieldRules {
       }
   }
 
+  /// In lower case as far as ASCII goes: Unicode would take a KELVIN SIGN for a k, and a coding that the
+  /// next reader does not know for `chunked`.
+  static func lowercased(_ text: some StringProtocol) -> String {
+    String(decoding: text.utf8.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+  }
+
   /// RFC 9110 §5.5: no control characters but the tab.
   static func isValue(_ bytes: some Collection<UInt8>) -> Bool {
     bytes.allSatisfy { $0 == 0x09 || $0 >= 0x20 && $0 != 0x7f }

@@ -12,7 +12,7 @@ struct HTTPHead: Equatable {
     var name: String
     var value: [UInt8]
 
-    func isNamed(_ other: String) -> Bool { name.lowercased() == other }
+    func isNamed(_ other: String) -> Bool { FieldRules.lowercased(name) == other }
   }
 
   /// What a prefix of a connection amounts to.
@@ -37,7 +37,7 @@ struct HTTPHead: Equatable {
   func members(of name: String) -> [String] {
     values(of: name).flatMap { value in
       value.split(separator: UInt8(ascii: ",")).map { member in
-        String(decoding: Self.trimmed(member), as: UTF8.self).lowercased()
+        FieldRules.lowercased(String(decoding: Self.trimmed(member), as: UTF8.self))
       }
     }
   }

@@ -34,7 +34,7 @@ struct LenientHead: Equatable {
   /// The members, in lower case, of the comma-separated lists in every field of that name.
   func members(of name: String) -> [String] {
     values(name).flatMap { value in
-      value.split(separator: ",").map { Self.trimmed($0).lowercased() }
+      value.split(separator: ",").map { FieldRules.lowercased(Self.trimmed($0)) }
     }
   }
 
@@ -69,7 +69,7 @@ struct LenientHead: Equatable {
       let name = String(decoding: line[..<colon], as: UTF8.self)
       guard !name.contains(where: \.isWhitespace) else { return nil }
       fields.append(
-        Field(name: name.lowercased(), bytes: Array(Self.trimmed(line[(colon + 1)...]))))
+        Field(name: FieldRules.lowercased(name), bytes: Array(Self.trimmed(line[(colon + 1)...]))))
     }
     startLine = String(decoding: start, as: UTF8.self)
     self.fields = fields

@@ -184,8 +184,9 @@ final class HostSocket: StreamSocket {
   /// False where the head is not whole.
   private func takeHead() -> Bool {
     // RFC 9112 §2.2: empty lines in front of a request are no part of it.
-    if held.starts(with: [0x0d, 0x0a]) {
-      pass(2)
+    let emptyBytes = emptyLines
+    if emptyBytes > 0 {
+      pass(emptyBytes)
       return true
     }
     switch HTTPHead.read(held, searched: searched, sizeMax: HostReader.headMax) {
@@ -198,6 +199,13 @@ final class HostSocket: StreamSocket {
     case .head(let head, let count): take(head, count)
     }
     return true
+  }
+
+  /// The bytes of all empty lines in front, so that thousands of them are passed on at once.
+  private var emptyLines: Int {
+    var count = 0
+    while count + 1 < held.count, held[count] == 0x0d, held[count + 1] == 0x0a { count += 2 }
+    return count
   }
 
   private func take(_ head: HTTPHead, _ count: Int) {

@@ -23,14 +23,18 @@ final class PublicDoor {
 
   /// Takes over a connection that a visitor made.
   func accept(_ socket: any StreamSocket, from source: SocketAddress, at local: SocketAddress) {
-    guard conversations.count < limits.undecidedMax,
-      sources.count(of: source) < limits.undecidedPerSourceMax
-    else { return socket.close(resetting: true) }
+    guard hasPlace(for: source) else { return socket.close(resetting: true) }
     let visitor = Visitor(socket: socket, source: source, destination: local, door: kind)
     let conversation = Conversation(visitor, door: self)
     conversations[ObjectIdentifier(conversation)] = conversation
     sources.add(source)
     conversation.start()
+  }
+
+  /// Whether one more from there would be listened to.
+  func hasPlace(for source: SocketAddress) -> Bool {
+    conversations.count < limits.undecidedMax
+      && sources.count(of: source) < limits.undecidedPerSourceMax
   }
 
   /// Ends every conversation.

@@ -21,8 +21,7 @@ final class PublicListeners {
   var onLeases: () -> Void = {}
   /// Does something when a restart would remember them.
   var whenLeasesAreKept: (@escaping () -> Void) -> Void = { $0() }
-  /// What visitors of the TLS port see whose host is shared as a web site; nil where TLS ends at shares
-  /// only.
+  /// For visitors by TLS whose host is shared as a web site; nil where TLS ends at shares only.
   private var certificate: PublicCertificate?
   /// Where their requests are read.
   private lazy var inside = makeDoor(.http)
@@ -393,10 +392,13 @@ extension PublicListeners {
     admit(visitor, to: place, name: name)
   }
 
-  /// Ends a visitor's TLS here, where the certificate is for the host; what is inside is HTTP, and says
-  /// itself whom it wants.
+  /// Ends a visitor's TLS where the certificate is for the host; what is inside is HTTP, and names it.
   private func unwrap(_ visitor: Visitor, wanting name: String) -> Bool {
     guard let credentials = certificate?.credentials(for: name) else { return false }
+    guard inside.hasPlace(for: visitor.source) else {
+      visitor.socket.close(resetting: true)
+      return true
+    }
     let whole = ReplaySocket(visitor.socket, bytes: visitor.early)
     guard let plain = try? TLSSocket(accepting: whole, credentials: credentials, loop: loop) else {
       return false

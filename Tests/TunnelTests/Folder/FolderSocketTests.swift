@@ -113,6 +113,21 @@ struct FolderSocketTests {
     #expect(try scene.get("/inside").body == Array("hello\n".utf8))
   }
 
+  @Test("of many requests at once, one is answered a tick: each may ask for the list of a folder")
+  func crowd() throws {
+    let scene = try Scene()
+    scene.send(
+      Array(String(repeating: "HEAD /plain/ HTTP/1.1\r\nHost: x\r\n\r\n", count: 200).utf8))
+    var more = 0
+    withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in
+      while case .moved(let count) = scene.socket.read(into: buffer) { more += count }
+    }
+    #expect(more == 0)
+    scene.loop.run(for: .seconds(1))
+    let text = String(decoding: scene.received, as: UTF8.self)
+    #expect(text.ranges(of: "HTTP/1.1 200 OK").count == 200)
+  }
+
   @Test("requests in one piece are answered in order")
   func pipelined() throws {
     let scene = try Scene()

@@ -134,7 +134,7 @@ struct HostSocketTests {
     arguments: [
       "Content-Length: 3\r\nTransfer-Encoding: chunked", "Content-Length: 3\r\nContent-Length: 4",
       "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: identity", "Content-Length: +3",
-      "Content-Length: 3, 3",
+      "Content-Length: 3, 3", "Transfer-Encoding: chun\u{212a}ed",
     ])
   func smuggling(fields: String) {
     let (client, share) = connect(request)
@@ -143,6 +143,19 @@ struct HostSocketTests {
     settle()
     #expect(share.text == request && share.sawEnd)
     #expect(heard(client).contains("HTTP/1.1 400 "))
+  }
+
+  @Test("empty lines between requests pass, however many; an odd one waits for its end")
+  func emptyLines() {
+    let (client, share) = connect(request)
+    share.answer(answer)
+    let lines = String(repeating: "\r\n", count: 20_000)
+    client.send(Array((lines + "\r").utf8))
+    loop.run(for: .seconds(1))
+    #expect(share.text == request + lines)
+    client.send(Array(("\n" + request).utf8))
+    settle()
+    #expect(share.text == request + lines + "\r\n" + request)
   }
 
   @Test("chunks that are none end the connection")
