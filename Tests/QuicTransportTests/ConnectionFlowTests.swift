@@ -18,21 +18,32 @@ struct ConnectionFlowTests {
   @Test("consumed bytes are credited once")
   func credit() {
     var flow = flow(window: 1_000, stalled: 0)
-    #expect(flow.takeCredit() == 0)
+    #expect(flow.takeCredit(stalledMax: .max) == 0)
     flow.buffer(600)
-    #expect(flow.takeCredit() == 0)
+    #expect(flow.takeCredit(stalledMax: .max) == 0)
     flow.consume(600, roundTrip: .zero, now: start)
-    #expect(flow.takeCredit() == 600)
-    #expect(flow.takeCredit() == 0)
+    #expect(flow.takeCredit(stalledMax: .max) == 600)
+    #expect(flow.takeCredit(stalledMax: .max) == 0)
   }
 
   @Test("held bytes are lent up to the allowance, and not credited again when consumed")
   func allowance() {
     var flow = flow(window: 1_000, stalled: 300)
     flow.buffer(500)
-    #expect(flow.takeCredit() == 300)
+    #expect(flow.takeCredit(stalledMax: .max) == 300)
     flow.consume(500, roundTrip: .zero, now: start)
-    #expect(flow.takeCredit() == 200)
+    #expect(flow.takeCredit(stalledMax: .max) == 200)
+  }
+
+  @Test("what all connections may hold together bounds the allowance of each; a window is left")
+  func together() {
+    var flow = flow(window: 1_000, stalled: 300)
+    flow.buffer(500)
+    #expect(flow.takeCredit(stalledMax: -5) == 0)
+    #expect(flow.takeCredit(stalledMax: 100) == 100)
+    #expect(flow.takeCredit(stalledMax: 100) == 0)
+    flow.consume(500, roundTrip: .zero, now: start)
+    #expect(flow.takeCredit(stalledMax: 0) == 400)
   }
 
   @Test("the peer's limit never exceeds consumed + window + allowance", arguments: Seeds.all)
@@ -53,13 +64,13 @@ struct ConnectionFlowTests {
         flow.consume(count, roundTrip: .zero, now: start)
         consumed += count
       }
-      granted += flow.takeCredit()
+      granted += flow.takeCredit(stalledMax: .max)
       #expect(granted <= consumed + 1_000 + 700)
       #expect(granted >= consumed + 1_000)
       #expect(flow.held == received - consumed && flow.held <= 1_700)
     }
     flow.consume(received - consumed, roundTrip: .zero, now: start)
-    granted += flow.takeCredit()
+    granted += flow.takeCredit(stalledMax: .max)
     #expect(granted == received + 1_000)
   }
 }

@@ -194,6 +194,9 @@ public final class ConnectionCore {
     }
   }
 
+  /// This side has closed it, and nothing more is heard.
+  public var isClosing: Bool { if case .closing = state { true } else { false } }
+
   /// Something waits for `deliver`.
   var hasEvents: Bool { !events.isEmpty || !listed.isEmpty || !datagramsArrived.isEmpty }
 
@@ -474,7 +477,7 @@ extension ConnectionCore {
 
   /// Grants what `ConnectionFlow` says; outside of C callbacks.
   func creditConnection() {
-    let credit = flow.takeCredit()
+    let credit = flow.takeCredit(stalledMax: host?.stalledBytesLeft ?? .max)
     guard credit > 0, state.isLive else { return }
     ngtcp2_conn_extend_max_offset(handle, UInt64(credit))
     markDirty()

@@ -3,7 +3,8 @@
 /// The limit told to the peer is: consumed + window + held, where held bytes count up to
 /// `stalledMax`. Held bytes belong to streams whose consumer is slow; were they not counted, a few
 /// stopped consumers would fill the window and stop everyone. So memory is bounded by
-/// window + stalledMax, and only beyond that does a slow stream hold up its neighbours.
+/// window + stalledMax, and only beyond that does a slow stream hold up its neighbours. All connections
+/// of an endpoint share one bound besides: who opens many sessions does not multiply what one may hold.
 struct ConnectionFlow {
   private var window: ReceiveWindow
   private let stalledMax: Int
@@ -32,8 +33,10 @@ struct ConnectionFlow {
   }
 
   /// By how much the peer's limit should rise now.
-  mutating func takeCredit() -> Int {
-    let limit = consumed + UInt64(window.size + min(held, stalledMax))
+  ///
+  /// - Parameter left: what all connections together may still hold, beyond a window for each.
+  mutating func takeCredit(stalledMax left: Int) -> Int {
+    let limit = consumed + UInt64(window.size + min(held, stalledMax, max(0, left)))
     guard limit > granted else { return 0 }
     let credit = limit - granted
     granted = limit

@@ -372,6 +372,7 @@ extension EndpointCore: TickMember {
   }
 
   private static let trimBytes = 4 * 1024 * 1024
+  private static let stalledBytesMax = 256 * 1024 * 1024
   private static let trimDelay = Duration.seconds(1)
 
   /// Arms the timer for what comes next, or forgets the connection.
@@ -440,6 +441,8 @@ extension EndpointCore: ConnectionHost {
   ) -> SocketAddress? {
     sockets.socket(for: local)?.sourceAddress(towards: remote)
   }
+
+  var stalledBytesLeft: Int { Self.stalledBytesMax - chunks.bytesInUse }
 
   func needsFlush(_ connection: ConnectionCore) {
     guard !connection.isDirty else { return }

@@ -134,6 +134,13 @@ public final class StreamCore {
     return copied
   }
 
+  /// Has the delegate told once more, in the next tick, that there is something to read: for one that stops
+  /// early, so that others have their turn.
+  public func tellAgain() {
+    events.insert(.readable)
+    connection?.list(self)
+  }
+
   /// Asks the peer to stop sending and drops what it sent (RFC 9000 §3.5).
   public func stopReceiving(code: UInt64) {
     guard !receiveClosed else { return }

@@ -34,7 +34,9 @@ extension PathManager {
     guard stranger == path else { return }
     stranger = nil
     let now = loop.now
-    guard isNeighbourOfActive(path), now >= nextTrial else { return challenge(path) }
+    guard isNeighbourOfActive(path), now >= nextTrial else {
+      return challenge(path, byteCount: byteCount)
+    }
     tryPort(path, byteCount: byteCount, now: now)
   }
 
@@ -94,7 +96,7 @@ extension PathManager {
     self.trial = nil
   }
 
-  private static let allowedTimes = 3
+  static let allowedTimes = 3
   /// So that whoever is faster than the peer's packets does not have them all the time.
   private static let trialRest = Duration.seconds(2)
 }

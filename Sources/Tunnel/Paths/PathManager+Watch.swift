@@ -109,6 +109,10 @@ extension PathManager {
     let path = paths[index]
     if !path.probes.isEmpty { paths[index].answersInRow = 0 }
     let size = probeSize(index, now: now)
+    guard takeAllowance(size, of: index) else {
+      paths[index].nextProbe = .distantFuture
+      return
+    }
     if index == active, size > PathMessage.byteCount,
       path.probes.overdue(patience: patience(path), now: now) != nil
     {
@@ -128,6 +132,15 @@ extension PathManager {
     guard path.kind == .udp, !isKept else { return PathMessage.byteCount }
     let size = index == active ? connection.packetSizeMax : Self.packetSizeMin
     return max(path.isValidated ? size : min(size, path.probeSizeMax), PathMessage.byteCount)
+  }
+
+  /// Whether a probe may go there. What a client has not been heard of from has no more than it was granted,
+  /// however long its session lives (`grant`).
+  private func takeAllowance(_ size: Int, of index: Int) -> Bool {
+    guard isServer, index != active, !paths[index].isValidated else { return true }
+    guard paths[index].allowance >= size else { return false }
+    paths[index].allowance -= size
+    return true
   }
 
   private func sendProbe(_ index: Int, size: Int, now: Instant) {

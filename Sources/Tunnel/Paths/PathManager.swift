@@ -84,6 +84,7 @@ final class PathManager: PathRouter {
   /// Of several relays (client).
   var nearer = NearerRoad()
   private var seen = NumbersSeen()
+  private var messages: TokenBucket
   private var lastChallenge: Instant?
   /// Where a packet that is being read came from, if the peer may have become that.
   var stranger: NetworkPath?
@@ -103,6 +104,7 @@ final class PathManager: PathRouter {
     self.loop = loop
     self.keys = keys
     isServer = connection.isServer
+    messages = TokenBucket(rate: Self.messagesPerSecond, burst: Self.messagesBurst, now: loop.now)
     label = connection.currentPath
     var first = PathState(number: 0, path: path, kind: kind, now: loop.now)
     // The handshake went both ways on it.
@@ -188,7 +190,10 @@ final class PathManager: PathRouter {
 
   /// Takes a datagram that claims to belong to this session.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
-    guard let message = PathMessage(datagram.bytes, key: keys.receiving) else { return }
+    guard let message = PathMessage(datagram.bytes, key: keys.receiving),
+      // They come ahead of everybody's packets of QUIC, and are answered at once.
+      messages.take(now: now)
+    else { return }
     // A copy, from whoever has seen the packet, draws no answer to wherever it comes from. Answers are
     // told from copies by the questions that are open.
     switch message.type {
@@ -232,11 +237,13 @@ final class PathManager: PathRouter {
     paths[active].nextProbe = max(paths[active].nextProbe, now + idleProbeInterval * 3 / 2)
   }
 
-  /// The path with this number at this address. On a server, one that is new, or whose address has
-  /// changed, which is validated, with no more than `size` bytes at a time, before anything but
-  /// answers is sent there.
+  /// The path with this number at this address, from which `size` bytes came. On a server, one that is
+  /// new, or whose address has changed, which is validated before anything but answers is sent there.
   private func index(of number: UInt64, at path: NetworkPath, size: Int, now: Instant) -> Int? {
-    if let index = paths.firstIndex(where: { $0.path == path }) { return index }
+    if let index = paths.firstIndex(where: { $0.path == path }) {
+      if isServer, !paths[index].isValidated { grant(size, to: index, now: now) }
+      return index
+    }
     guard isServer else { return nil }
     if let index = paths.firstIndex(where: { $0.number == number && $0.number != activePath.number }
     ) {
@@ -249,8 +256,16 @@ final class PathManager: PathRouter {
     var state = PathState(number: number, path: path, kind: CarrierKind(path), now: now)
     state.probeSizeMax = size
     paths.append(state)
+    grant(size, to: paths.count - 1, now: now)
     probe(paths.count - 1, now: now)
     return paths.count - 1
+  }
+
+  /// RFC 9000 §8.1: three times what came from there, which may be somebody else's address. An answer to
+  /// it is taken off, whether or not there was one.
+  private func grant(_ size: Int, to index: Int, now: Instant) {
+    paths[index].allowance += Self.allowedTimes * size - PathMessage.byteCount
+    paths[index].nextProbe = min(paths[index].nextProbe, now + Self.unprovenInterval)
   }
 
   private func isOlder(_ left: Int, _ right: Int) -> Bool {
@@ -313,13 +328,13 @@ final class PathManager: PathRouter {
   }
 
   /// A new QUIC packet of the peer came from an address that we do not know: asks it to prove
-  /// itself, at most ten times a second, with less than it sent.
-  func challenge(_ path: NetworkPath) {
+  /// itself, at most ten times a second.
+  func challenge(_ path: NetworkPath, byteCount: Int) {
     let now = loop.now
     guard isServer, (now - (lastChallenge ?? Instant(nanoseconds: 0))) >= Self.challengeInterval
     else { return }
     lastChallenge = now
-    if let index = index(of: activePath.number, at: path, size: 0, now: now) {
+    if let index = index(of: activePath.number, at: path, size: byteCount, now: now) {
       probe(index, now: now)
     }
   }
@@ -366,6 +381,9 @@ extension PathManager {
   static let tickInterval = Duration.milliseconds(50)
   /// A path in use proves itself by its traffic; probes keep an idle one's NAT binding.
   static let idleProbeInterval = Duration.seconds(15)
+  /// Messages of the peer; one in doubt sends some dozens a second on all of its paths.
+  private static let messagesPerSecond = 200.0
+  private static let messagesBurst = 400.0
   static let alternativeInterval = Duration.seconds(5)
   static let unprovenInterval = Duration.milliseconds(200)
   static let doubtProbeInterval = Duration.milliseconds(100)

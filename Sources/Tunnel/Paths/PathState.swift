@@ -24,8 +24,10 @@ struct PathState {
   /// The probes that are on their way.
   var probes = ProbeLog()
   var nextProbe: Instant
-  /// Bytes that may be sent here at a time before it is validated: no more than came from there.
+  /// Bytes that may be sent here at a time before it is validated: no more than came from there at first.
   var probeSizeMax = Int.max
+  /// Bytes that a server may still send here before it is validated.
+  var allowance = 0
   /// Until when the path is not to be chosen, because it failed while in use.
   private(set) var shunnedUntil: Instant?
   private var failures = 0

@@ -8,6 +8,8 @@ struct Introduction {
   let dialler: RelayPeer
   let sharer: RelayPeer
   let salt: [UInt8]
+  /// Since when.
+  let began: Instant
   /// The sharer has checked the token. Before, the dialler learns nothing of it.
   var isAdmitted = false
   /// Of its legs at the relay's forwarder.
@@ -20,6 +22,7 @@ struct Introduction {
     self.dialler = dialler
     self.sharer = sharer
     self.salt = salt
+    began = now
     rounds = TokenBucket(rate: limits.roundsPerSecond, burst: limits.roundsBurst, now: now)
   }
 

@@ -309,7 +309,7 @@ extension RelayCore {
       guard introductions[former]?.isAdmitted == false else { return }
       return sharer.send(.knock(.init(introduction: former, peer: identity, token: token)))
     }
-    guard sharer.introductions.count < limits.introductionsPerNodeMax else {
+    guard hasPlace(at: sharer) else {
       guard let wanted = sharer.identity else { return }
       return throttle(dialler, looking: wanted, .introductions)
     }
@@ -321,6 +321,19 @@ extension RelayCore {
     dialler.introductions.insert(number)
     sharer.introductions.insert(number)
     sharer.send(.knock(.init(introduction: number, peer: identity, token: token)))
+  }
+
+  /// Whether a sharer can be asked once more. It says nothing to those whose token it does not take, so
+  /// that they learn nothing; they must not keep the places of others for as long as they stay.
+  private func hasPlace(at sharer: RelayPeer) -> Bool {
+    guard sharer.introductions.count >= limits.introductionsPerNodeMax else { return true }
+    let unanswered = sharer.introductions.filter { introductions[$0]?.isAdmitted == false }
+    guard let oldest = unanswered.min(), let began = introductions[oldest]?.began,
+      loop.now - began >= Self.admitTimeout
+    else { return false }
+    end(oldest, by: sharer)
+    sharer.send(.gone(introduction: oldest))
+    return true
   }
 
   private func take(admitted number: UInt64, by peer: RelayPeer) {
@@ -386,4 +399,6 @@ extension RelayCore {
   }
 
   private static let throttleDelay = Duration.seconds(10)
+  /// For an answer that takes a round trip.
+  private static let admitTimeout = Duration.seconds(10)
 }

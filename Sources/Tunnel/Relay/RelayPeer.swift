@@ -127,7 +127,7 @@ final class RelayPeer {
 
   func send(_ message: RelayMessage) {
     guard case .open = state else { return }
-    control?.send(message)
+    control?.answer(message)
   }
 
   /// Answers the greeting; called while the owner lets it in.

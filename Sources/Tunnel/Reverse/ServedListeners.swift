@@ -83,7 +83,7 @@ extension ServedListeners: ReverseDelegate {
     switch message {
     case .listen(let wish):
       guard listeners[wish.number] == nil else { return false }
-      session.send(.listening(open(wish, for: session.connection.peer)))
+      session.answer(.listening(open(wish, for: session.connection.peer)))
       return true
     case .unlisten(let number):
       listeners.removeValue(forKey: number)?.close()

@@ -158,6 +158,12 @@ final class SessionCore {
     control?.send(message)
   }
 
+  /// Answers something for `reverse`.
+  func answer(_ message: ControlMessage) {
+    guard case .open = state else { return }
+    control?.answer(message)
+  }
+
   /// Tells the sharing side that an earlier session is of no use any more.
   func sayLost(_ number: SessionID) {
     guard case .open = state else { return }

@@ -47,12 +47,16 @@ public struct SessionSettings: Sendable {
       applicationProtocols: [Self.applicationProtocol], transport: transport,
       acceptsConnections: acceptsConnections)
     settings.allowsKeyLog = allowsKeyLog
+    settings.connectionsMax = Self.sessionsMax
     return settings
   }
 
   /// Flows of listeners that may be open at once. A sharing side that means ill can open them without
   /// anybody having connected, so there are fewer than of those that we open.
   static let reverseFlowsMax = 1_024
+
+  /// Sessions of a share at once, strangers included: half a gigabyte while they are idle.
+  static let sessionsMax = 8_192
 
   /// What is asked of the kernel for each direction of the UDP socket: a burst of the largest
   /// congestion window that a busy machine leaves waiting for some milliseconds.

@@ -28,6 +28,8 @@ typealias ControlDecoder = MessageDecoder<ControlMessage>
 /// Cuts a byte stream into messages, whatever the pieces it arrives in.
 struct MessageDecoder<Message: WireMessage> {
   private var buffer: [UInt8] = []
+  /// Bytes of it that were taken.
+  private var taken = 0
 
   /// What the next bytes amount to.
   enum Result: Equatable {
@@ -38,19 +40,21 @@ struct MessageDecoder<Message: WireMessage> {
   }
 
   mutating func append(_ bytes: some Sequence<UInt8>) {
+    buffer.removeFirst(taken)
+    taken = 0
     buffer.append(contentsOf: bytes)
   }
 
-  /// The next whole message. Call it until it needs more; the buffer then holds less than one
-  /// message of the largest size.
+  /// The next whole message. Call it until it needs more, before more is appended; the buffer then holds
+  /// less than one message of the largest size.
   mutating func next() -> Result {
-    var reader = WireReader(buffer)
+    var reader = WireReader(buffer[taken...])
     guard let type = reader.varint(), let length = reader.varint() else {
       return .needsMore
     }
     guard length <= UInt64(Message.bodyMax) else { return .malformed }
     guard let body = reader.raw(Int(length)) else { return .needsMore }
-    buffer.removeFirst(buffer.count - reader.count)
+    taken = buffer.count - reader.count
     guard let message = Message(type: type, body: Array(body)) else { return .malformed }
     return .message(message)
   }

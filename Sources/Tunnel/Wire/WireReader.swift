@@ -6,6 +6,11 @@ struct WireReader {
     rest = ArraySlice(bytes)
   }
 
+  /// Without a copy.
+  init(_ bytes: ArraySlice<UInt8>) {
+    rest = bytes
+  }
+
   /// Bytes that are left.
   var count: Int { rest.count }
 

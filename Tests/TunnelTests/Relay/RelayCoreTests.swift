@@ -248,6 +248,59 @@ struct RelayCoreTests {
     #expect(sharer.peer.error == nil && dialler.peer.error == nil)
   }
 
+  @Test("those whom a sharer ignores keep no place of others")
+  func ignored() throws {
+    var limits = RelayLimits()
+    limits.introductionsPerNodeMax = 2
+    let network = SimNetwork(loop: loop, seed: 2, defaults: LinkSettings())
+    let relay = try SimRelay(network: network, host: .serverHost, limits: limits)
+    let nodes = try (1...5).map { number in
+      let node = try RelayNode(
+        network: network, host: SocketAddress(ipv4: 0xcb00_7100 + UInt32(number), port: 0),
+        identity: .fixture(UInt8(number)))
+      try node.connect(to: relay)
+      return node
+    }
+    let sharer = nodes[0]
+    sharer.say(RelayNode.offer(3), .register)
+    settle()
+    let find = RelayMessage.find(.init(peer: sharer.identity.publicKey, token: Self.token))
+    for node in nodes[1...2] { node.say(find) }
+    settle()
+    nodes[3].say(find)
+    settle()
+    // An answer may still come.
+    #expect(sharer.knocks.count == 2)
+    loop.run(for: .seconds(10))
+    sharer.say(.admit(introduction: sharer.knocks[1].introduction))
+    settle()
+    nodes[3].say(find)
+    settle()
+    #expect(sharer.knocks.last?.peer == nodes[3].identity.publicKey)
+    #expect(sharer.heard.contains(.gone(introduction: sharer.knocks[0].introduction)))
+    // Who was let in, and who has just asked, keep theirs.
+    nodes[4].say(find)
+    settle()
+    #expect(sharer.knocks.count == 3)
+    #expect(nodes.allSatisfy { $0.peer.error == nil })
+  }
+
+  @Test("a node that asks and takes no answers is cut off")
+  func deaf() throws {
+    let node = try node(1)
+    node.peer.streams.first?.reads = false
+    let find = RelayMessage.find(.init(peer: Identity.fixture(200).publicKey, token: Self.token))
+    var seconds = 0
+    while node.peer.error == nil, seconds < 3_600 {
+      for _ in 0..<10 {
+        node.say(find)
+        loop.run(for: .milliseconds(100))
+      }
+      seconds += 1
+    }
+    #expect(node.peer.error?.applicationCode == RelayCode.protocolViolation)
+  }
+
   private func introduced(
     agrees: Bool = true
   ) throws -> (sharer: RelayNode, dialler: RelayNode, introduction: UInt64) {

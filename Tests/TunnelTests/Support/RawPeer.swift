@@ -94,6 +94,8 @@ final class RawPeer: ConnectionDelegate {
     private(set) var stopCode: UInt64?
     private(set) var isClosed = false
     var onBytes: (() -> Void)?
+    /// While false, bytes stay in the stream, and no credit goes back for them.
+    var reads = true
 
     init(_ stream: StreamCore) {
       self.stream = stream
@@ -110,6 +112,7 @@ final class RawPeer: ConnectionDelegate {
     }
 
     func streamReadable(_ stream: StreamCore) {
+      guard reads else { return }
       withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { buffer in
         while stream.readableCount > 0 {
           bytes.append(contentsOf: buffer[..<stream.read(into: buffer)])
