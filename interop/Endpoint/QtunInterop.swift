@@ -32,6 +32,8 @@ struct QtunInterop {
     }
     switch environment.role {
     case .server:
+      // As the first process of a container it would not be ended by SIGTERM.
+      signal(SIGTERM) { _ in _exit(143) }
       let server = try InteropServer(environment, loop: loop)
       withExtendedLifetime(server) { loop.run() }
     case .client:

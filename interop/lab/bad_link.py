@@ -26,6 +26,15 @@ def link_program(qtun: str) -> str:
     return str(program)
 
 
+def end(process: subprocess.Popen) -> None:
+    """Waits for a program whose standard input was closed, and not for ever."""
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Namespace:
     """A network namespace that ends with this process."""
 
@@ -51,7 +60,7 @@ class Namespace:
 
     def close(self) -> None:
         self._holder.stdin.close()
-        self._holder.wait()
+        end(self._holder)
         self._holder.stdout.close()
 
 
@@ -98,7 +107,7 @@ class BadLink:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait()
+        end(self._process)
         self._process.stdout.close()
         self._process.stderr.close()
         for end in (self.a, self.b):

@@ -10,7 +10,7 @@ from matrix.verdict import Evidence
 from packets import frames, parameters
 from packets.trace import V1, V2, Connection, Packet
 
-CERTIFICATE, CLIENT_HELLO = 11, 1
+CERTIFICATE, CLIENT_HELLO, ENCRYPTED_EXTENSIONS = 11, 1, 8
 STREAMS_MAX = 1000
 CHACHA20 = 0x1303
 NOT_ECT, CE = 0, 3
@@ -96,10 +96,13 @@ def retry(evidence: Evidence) -> None:
 def resumption(evidence: Evidence) -> None:
     evidence.require_handshakes(2)
     evidence.require_version()
-    has_certificate = [
-        CERTIFICATE in dict(connection.messages("server", "handshake"))
+    flights = [
+        dict(connection.messages("server", "handshake"))
         for connection in evidence.server.connections
     ]
+    require(
+        all(ENCRYPTED_EXTENSIONS in flight for flight in flights), "a handshake could not be read")
+    has_certificate = [CERTIFICATE in flight for flight in flights]
     require(has_certificate == [True, False], f"Certificate sent: {has_certificate}")
 
 

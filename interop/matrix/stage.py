@@ -75,7 +75,7 @@ class Stage:
                 return Outcome("ok", words, time.monotonic() - started, figure)
             except Skip as skip:
                 return Outcome("skip", str(skip))
-            except (Failure, OSError, ValueError, KeyError, IndexError) as failure:
+            except Exception as failure:
                 words = f"{failure}" if isinstance(failure, Failure) else repr(failure)
                 self._keep(workspace, kept, words)
                 return Outcome("FAIL", words, time.monotonic() - started, figure)

@@ -112,11 +112,13 @@ final class Gate {
   }
 
   /// The capability of the tickets with this grant (empty: of the unrestricted one), to judge who
-  /// looks for us at a rendezvous; nil for a grant that does not hold. Who may use what is judged by
-  /// the HELLO, as ever.
+  /// looks for us at a rendezvous; nil for a grant that does not hold, or was revoked. Who may use what
+  /// is judged by the HELLO, as ever.
   func capability(ofGrant bytes: [UInt8]) -> SecretBytes? {
     guard !bytes.isEmpty else { return root }
     guard let grant = Grant(bytes), !grant.isExpired(at: wallClock()) else { return nil }
+    refresh()
+    guard ledgerProblem != nil || ledger.ticket(grant.id)?.isRevoked == false else { return nil }
     return Grant.capability(root: root, grant: bytes)
   }
 

@@ -23,6 +23,8 @@ final class CarrierListener {
     /// Of a stranger.
     var deadline: LoopTimer?
     var isStranger = true
+    /// The endpoint has it as a socket.
+    var isReady = false
   }
 
   init(
@@ -121,6 +123,7 @@ final class CarrierListener {
 
 extension CarrierListener: StreamCarrierOwner {
   func carrierReady(_ carrier: StreamCarrier) {
+    carriers[carrier.number]?.isReady = true
     endpoint.add(carrier)
   }
 
@@ -128,6 +131,8 @@ extension CarrierListener: StreamCarrierOwner {
     guard let accepted = carriers.removeValue(forKey: carrier.number) else { return }
     if let deadline = accepted.deadline { loop.cancel(deadline) }
     if accepted.isStranger { gate.leave(accepted.remote) }
+    // Nobody has heard of the others, and strangers can open and close many.
+    guard accepted.isReady else { return }
     endpoint.remove(carrier)
     registry.carrierEnded(carrier.path)
   }

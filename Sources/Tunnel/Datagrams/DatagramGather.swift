@@ -44,7 +44,7 @@ final class DatagramGather {
 
   private func joins(_ count: Int, _ socket: any DatagramSocket, _ path: NetworkPath) -> Bool {
     segments > 0 && segments < Self.segmentsMax && self.socket === socket && self.path == path
-      && count <= segmentSize && bytes.count + count <= Self.bytesMax
+      && (1...segmentSize).contains(count) && bytes.count + count <= Self.bytesMax
   }
 
   /// UDP_MAX_SEGMENTS of older kernels.

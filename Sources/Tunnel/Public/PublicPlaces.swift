@@ -29,7 +29,9 @@ final class PublicPlaces {
   private let gather = DatagramGather()
   private var connection: ConnectionCore?
   private var send: (PublicMessage) -> Void = { _ in }
-  private var flows: [Int64: IncomingFlow] = [:]
+  /// By their order: one may outlive its connection, and streams of the next one have its number again.
+  private var flows: [UInt64: IncomingFlow] = [:]
+  private var lastFlow: UInt64 = 0
   private var datagrams: DatagramFlows?
   private var retryTimer: LoopTimer?
   private var drained: (() -> Void)?
@@ -294,15 +296,17 @@ extension PublicPlaces {
       stream.stopReceiving(code: TunnelCode.sessionEnding)
       return true
     }
+    lastFlow += 1
+    let place = lastFlow
     let flow = IncomingFlow(
       stream: stream, router: router,
       origin: ProxyProtocol.Origin(source: .any, destination: .any, identity: nil), loop: loop,
       connect: targets.connect, finder: nil
     ) { [weak self] report in
-      self?.flowEnded(report)
+      self?.flowEnded(report, at: place)
     }
     if targets.watchesRequests { flow.onRequest = { [onEvent] in onEvent(.request($0)) } }
-    flows[flow.number] = flow
+    flows[place] = flow
     totals.flows += 1
     totals.flowsOpen += 1
     onEvent(.flowOpened(number: flow.number))
@@ -324,8 +328,8 @@ extension PublicPlaces {
     }
   }
 
-  private func flowEnded(_ report: FlowReport) {
-    flows[report.number] = nil
+  private func flowEnded(_ report: FlowReport, at place: UInt64) {
+    flows[place] = nil
     totals.flowsOpen -= 1
     totals.note(report)
     onEvent(.flowEnded(report))

@@ -14,7 +14,7 @@ final class NetworkSurvey {
   /// Receives what was asked to be sent to us unexpectedly; closed when all is known.
   private var spare: Int?
   private var timer: LoopTimer?
-  private var told: (report: NATReport, reflexive: [SocketAddress])?
+  private var told: (report: NATReport, reflexive: [SocketAddress], isComplete: Bool)?
 
   /// Begins.
   ///
@@ -45,7 +45,8 @@ final class NetworkSurvey {
   func receive(_ bytes: [UInt8], from source: SocketAddress, at number: Int, now: Instant) -> Bool {
     guard number == socket || number == spare else { return false }
     let isOurs = probe.receive(bytes, from: source, onSpare: number == spare, now: now)
-    drain()
+    // Anybody can send what is none.
+    if isOurs { drain() }
     return isOurs
   }
 
@@ -73,8 +74,11 @@ final class NetworkSurvey {
     }
     if probe.isComplete { closeSpare() }
     let (report, reflexive) = (probe.report, probe.reflexive)
-    guard told?.report != report || told?.reflexive != reflexive || probe.isComplete else { return }
-    told = (report, reflexive)
+    guard
+      told?.report != report || told?.reflexive != reflexive
+        || told?.isComplete != probe.isComplete
+    else { return }
+    told = (report, reflexive, probe.isComplete)
     onNews?()
   }
 

@@ -175,6 +175,20 @@ struct GateTests {
     #expect(again.error?.applicationCode == TunnelCode.revoked)
   }
 
+  @Test("who holds a revoked ticket, or one on no list, is not met at a rendezvous either")
+  func notMet() throws {
+    let scene = try Scene()
+    let gate = try Gate(
+      root: TunnelWorld.capability, rules: AccessRules(tickets: scene.file, allowed: nil),
+      wallClock: { TunnelWorld.startTime })
+    #expect(gate.capability(ofGrant: scene.grant.bytes) != nil)
+    let unlisted = try #require(Grant(id: .random(), expiry: 0, uses: 0, services: []))
+    #expect(gate.capability(ofGrant: unlisted.bytes) == nil)
+    try scene.change { ledger in _ = ledger.revoke(scene.grant.id) }
+    #expect(gate.capability(ofGrant: scene.grant.bytes) == nil)
+    #expect(gate.capability(ofGrant: []) != nil)
+  }
+
   @Test("a ticket that is on no list is worth nothing; one that is put there is good at once")
   func unlisted() throws {
     let scene = try Scene(isListed: false)

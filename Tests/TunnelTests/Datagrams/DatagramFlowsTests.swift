@@ -66,6 +66,17 @@ struct DatagramFlowsTests {
     #expect(program.received == sent)
   }
 
+  @Test("empty datagrams are not lost among others")
+  func empty() throws {
+    let scene = try Scene()
+    let program = scene.program()
+    let sent: [[UInt8]] = [[], [1, 2], [], [], [3, 4], [5], []]
+    for bytes in sent { program.send(bytes, to: scene.address) }
+    scene.world.loop.run(for: .seconds(1))
+    #expect(scene.server.received == sent)
+    #expect(program.received == sent)
+  }
+
   @Test("each program has a flow and a socket of its own, and hears its own answers")
   func programs() throws {
     let scene = try Scene()

@@ -197,6 +197,21 @@ struct MeetingTests {
     #expect(world.timeToOpen(within: .milliseconds(500)) != nil, "\(world.link.events)")
   }
 
+  @Test("what strangers send to the port has nothing looked up anew")
+  func strangers() throws {
+    let world = try MeetingWorld { $0.share = nil }
+    try world.start()
+    #expect(world.timeToOpen(within: .seconds(5)) != nil)
+    world.loop.run(for: .seconds(5))
+    let before = world.share.looks
+    for number in 0..<1_000 {
+      world.network.inject(
+        [UInt8(number % 4), 1], from: .otherHost.with(port: 9), to: world.share.socket.localAddress)
+    }
+    world.loop.run(for: .milliseconds(100))
+    #expect(before > 0 && world.share.looks == before)
+  }
+
   @Test("a ticket with limits is met as well; one that is over is not")
   func grants() throws {
     let id = GrantID.random()

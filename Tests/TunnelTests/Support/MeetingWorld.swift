@@ -65,6 +65,9 @@ final class MeetingWorld {
       events.compactMap { if case .notDirect(_, let failure) = $0 { failure } else { nil } }
     }
 
+    /// How often its interfaces were asked for.
+    fileprivate(set) var looks = 0
+
     /// How often a rendezvous answered.
     var readyCount: Int {
       events.count { if case .rendezvousReady = $0 { true } else { false } }
@@ -165,6 +168,7 @@ final class MeetingWorld {
   }
 
   private let dialling: Dialling
+  private var folder: TemporaryFolder?
 
   func rendezvous(_ number: Int) -> RendezvousAddress {
     RendezvousAddress(
@@ -174,7 +178,7 @@ final class MeetingWorld {
 
   func startShare() throws {
     let gate = try Gate(
-      root: TunnelWorld.capability, rules: AccessRules(tickets: nil, allowed: nil),
+      root: TunnelWorld.capability, rules: AccessRules(tickets: try ledger(), allowed: nil),
       wallClock: { 1_800_000_000 })
     let carriers = try CarrierListener(
       endpoint: share.endpoint, registry: share.registry, serverName: "localhost", loop: loop)
@@ -195,6 +199,20 @@ final class MeetingWorld {
     meeting.mapping = gateway?.mapping(of: share.socket)
     meeting.start(clients)
     startedAt = loop.now
+  }
+
+  /// The list that the link's ticket is on, where it has limits.
+  private func ledger() throws -> LedgerFile? {
+    guard let grant = options.grant else { return nil }
+    let folder = try TemporaryFolder()
+    self.folder = folder
+    try folder.write([], to: "identity", mode: 0o600)
+    let file = LedgerFile(besideIdentity: folder.file("identity"))
+    let record = Ledger.TicketRecord(grant: grant, label: "", created: 1_600_000_000)
+    try file.update(patience: .seconds(5)) { ledger throws(AccessFileError) in
+      try ledger.add(record, now: 1_600_000_000)
+    }
+    return file
   }
 
   func startLink() {
@@ -292,7 +310,10 @@ final class MeetingWorld {
     }
     var seed = options.seed &* 31 &+ UInt64(side.identity.publicKey.bytes[0])
     let environment = MeetingCore.Environment(
-      interfaces: { [InterfaceAddress(address: host, prefixLength: 24)] },
+      interfaces: { [weak side] in
+        side?.looks += 1
+        return [InterfaceAddress(address: host, prefixLength: 24)]
+      },
       bound: host, punch: PunchSettings(), probesLoopback: false,
       random: {
         seed &+= 1
