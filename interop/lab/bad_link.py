@@ -26,7 +26,7 @@ def link_program(qtun: str) -> str:
     return str(program)
 
 
-def end(process: subprocess.Popen) -> None:
+def finish(process: subprocess.Popen) -> None:
     """Waits for a program whose standard input was closed, and not for ever."""
     try:
         process.wait(5)
@@ -60,7 +60,7 @@ class Namespace:
 
     def close(self) -> None:
         self._holder.stdin.close()
-        end(self._holder)
+        finish(self._holder)
         self._holder.stdout.close()
 
 
@@ -107,7 +107,7 @@ class BadLink:
 
     def close(self) -> None:
         self._process.stdin.close()
-        end(self._process)
+        finish(self._process)
         self._process.stdout.close()
         self._process.stderr.close()
         for end in (self.a, self.b):
