@@ -152,6 +152,40 @@ struct PublicListenersTests {
     }
   }
 
+  @Test("a flow that outlives its relay's connection is not taken for a later one of its number")
+  func outlived() throws {
+    let world = try PublicWorld()
+    let node = try world.share(1)
+    let port = try #require(node.port)
+    node.targets.onAccept = { target in
+      target.reads = false
+      target.finish()
+    }
+    // All of it is at the share, in a stream that both sides have ended.
+    let upload = Payload.bytes(200_000, seed: 1)
+    let visitor = try #require(world.ports.visit(port))
+    visitor.send(upload, finishing: true)
+    world.settle(.seconds(2))
+    #expect(visitor.sentCount == upload.count && visitor.sawEnd)
+    try world.restartRelay(after: .seconds(1))
+    world.settle(.seconds(5))
+    node.targets.onAccept = { $0.echoes = true }
+    let next = try #require(world.ports.visit(port))
+    next.send(Self.hello)
+    world.settle()
+    #expect(next.received == Self.hello && node.targets.programs.count == 2)
+    let first = node.targets.programs[0]
+    first.reads = true
+    world.settle()
+    #expect(first.received == upload && first.sawEnd)
+    next.send(Self.hello, finishing: true)
+    world.settle()
+    #expect(next.received == Self.hello + Self.hello)
+    node.targets.programs[1].finish()
+    world.settle()
+    #expect(node.journal.reports.map(\.ending) == [.finished, .finished])
+  }
+
   @Test("the same for a node that has no UDP")
   func restartOverTCP() throws {
     let world = try PublicWorld()
