@@ -1,3 +1,4 @@
+import CNgtcp2
 import Glibc
 import Simulation
 import Testing
@@ -24,7 +25,8 @@ struct TLSSocketTests {
     init(capacity: Int = 65_536, isClient: Bool = true) throws {
       (near, far) = SimStreamSocket.pair(loop: loop, capacity: capacity, latency: .milliseconds(1))
       client = try TLSStream(
-        socket: far, role: .client(serverName: "a.example"), credentials: TLSStreamCredentials())
+        socket: far, role: .client(serverName: "a.example"), credentials: TLSStreamCredentials(),
+        loop: loop)
       server = try TLSSocket(
         accepting: near, credentials: TLSStreamCredentials(serverName: "a.example"), loop: loop)
       client.delegate = self
@@ -94,6 +96,19 @@ struct TLSSocketTests {
         return scene.serverGot.count == forth.count && scene.clientGot.count == back.count
       })
     #expect(scene.serverGot == forth && scene.clientGot == back)
+  }
+
+  @Test("new keys of the client among its data hold nothing up")
+  func keyUpdate() throws {
+    let scene = try Scene()
+    #expect(scene.loop.run(for: .seconds(5)) { scene.isReady })
+    for number: UInt8 in 1...4 {
+      [number].withUnsafeBytes { scene.client.write($0) }
+      #expect(gnutls_session_key_update(scene.client.session, 0) == 0)
+    }
+    scene.send([5])
+    scene.loop.run(for: .seconds(1))
+    #expect(scene.serverGot == [1, 2, 3, 4, 5])
   }
 
   @Test("a server that does not read holds the client back, and misses nothing")

@@ -14,9 +14,10 @@ struct TLSStreamTests {
     var ended: String?
 
     init(
-      _ socket: SimStreamSocket, _ role: TLSStream.Role, _ credentials: TLSStreamCredentials
+      _ socket: SimStreamSocket, _ role: TLSStream.Role, _ credentials: TLSStreamCredentials,
+      _ loop: SimLoop
     ) throws {
-      stream = try TLSStream(socket: socket, role: role, credentials: credentials)
+      stream = try TLSStream(socket: socket, role: role, credentials: credentials, loop: loop)
       stream.delegate = self
       stream.start()
     }
@@ -46,8 +47,8 @@ struct TLSStreamTests {
     func open(capacity: Int) throws -> (client: End, server: End) {
       let (near, far) = SimStreamSocket.pair(
         loop: loop, capacity: capacity, latency: .milliseconds(1))
-      let server = try End(near, .server, accepting)
-      let client = try End(far, .client(serverName: nil), dialling)
+      let server = try End(near, .server, accepting, loop)
+      let client = try End(far, .client(serverName: nil), dialling, loop)
       return (client, server)
     }
   }
@@ -66,6 +67,27 @@ struct TLSStreamTests {
     }
     #expect(isThere && server.got == forth && client.got == back)
     #expect(client.ended == nil && server.ended == nil)
+  }
+
+  @Test("what came at once is handled in turns, without another word from the socket")
+  func turns() throws {
+    let scene = try Scene()
+    let (near, far) = SimStreamSocket.pair(
+      loop: scene.loop, capacity: 4 << 20, latency: .milliseconds(1))
+    let server = try End(near, .server, scene.accepting, scene.loop)
+    let client = try End(far, .client(serverName: nil), scene.dialling, scene.loop)
+    #expect(scene.loop.run(for: .seconds(5)) { client.isReady && server.isReady })
+    near.handler = nil
+    let much = (0..<(2 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    client.send(much)
+    client.stream.close(orderly: true)
+    scene.loop.run(for: .seconds(1))
+    near.handler = server.stream
+    server.stream.streamSocketReady(.readable)
+    // A turn of it; the others come by themselves.
+    #expect(!server.got.isEmpty && server.got.count <= 64 * 1024)
+    scene.loop.run(for: .seconds(1))
+    #expect(server.got == much && server.ended == "")
   }
 
   @Test("an idle stream keeps no memory for what leaves: the streams of a listener take turns")

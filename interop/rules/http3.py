@@ -189,7 +189,7 @@ ODDITIES = [
             control(side, frame(SETTINGS), frame(PRIORITY_UPDATE, varint(40) + b"u=1"))],
         victim="server"),
     Row("requests whose fields never end", "RFC 9114 §10.5", EXCESSIVE_LOAD,
-        lambda side: [stream(side.mine(number), ENDLESS) for number in range(5, 8)],
+        lambda side: [stream(side.mine(number), ENDLESS) for number in range(5, 14)],
         victim="server"),
     Row("unknown frames and streams", "RFC 9114 §9", STAYS_OPEN | stream_error(0x103),
         lambda side: [

@@ -116,7 +116,10 @@ extension ConnectionCore {
     // A full socket drops what it is given, and the peer would wait for its idle timeout.
     let isBlocked = router?.isBlocked ?? host?.isBlocked(road) ?? false
     packet.waitingFor = isBlocked ? road : nil
-    if isBlocked { return }
+    if isBlocked {
+      host?.waitsForSocket(self)
+      return
+    }
     packet.bytes.withUnsafeBytes { bytes in
       counters.datagramsSent += 1
       counters.bytesSent += UInt64(bytes.count)

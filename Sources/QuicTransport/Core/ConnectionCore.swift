@@ -197,6 +197,9 @@ public final class ConnectionCore {
   /// This side has closed it, and nothing more is heard.
   public var isClosing: Bool { if case .closing = state { true } else { false } }
 
+  /// Nothing is sent or received any more, whoever has closed it.
+  public var isOver: Bool { !state.isLive }
+
   /// Something waits for `deliver`.
   var hasEvents: Bool { !events.isEmpty || !listed.isEmpty || !datagramsArrived.isEmpty }
 

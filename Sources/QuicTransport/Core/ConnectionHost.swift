@@ -15,6 +15,8 @@ protocol ConnectionHost: AnyObject {
   func sourceAddress(towards remote: SocketAddress, instead local: SocketAddress) -> SocketAddress?
   /// Has `connection` deliver its events and flush at the end of this tick.
   func needsFlush(_ connection: ConnectionCore)
+  /// Has `connection` looked at again when a socket that was full takes something.
+  func waitsForSocket(_ connection: ConnectionCore)
   /// What the streams of all connections may still hold, beyond a window for each connection.
   var stalledBytesLeft: Int { get }
   /// Packets to `id` belong to `connection` from now on.

@@ -33,13 +33,13 @@ public final class EndpointCore {
   public var onForeignDatagram: ((ReceivedDatagram, Instant) -> Void)?
 
   let chunks = ChunkPool()
-  private let packets = PacketMemory()
+  let packets = PacketMemory()
   let turns = FairTurns()
   private var credentials: Credentials
-  private let secrets: EndpointSecrets
-  private var sockets = SocketTable()
-  private var routes: [ConnectionID: ConnectionCore] = [:]
-  private var resetRoutes: [ResetToken: ConnectionCore] = [:]
+  let secrets: EndpointSecrets
+  var sockets = SocketTable()
+  var routes: [ConnectionID: ConnectionCore] = [:]
+  var resetRoutes: [ResetToken: ConnectionCore] = [:]
   private var timers: [ObjectIdentifier: LoopTimer] = [:]
   /// Connections by identity, so that the endpoint keeps them alive.
   private var connections: [ObjectIdentifier: ConnectionCore] = [:]
@@ -48,10 +48,11 @@ public final class EndpointCore {
   private var handshakes: [ObjectIdentifier: SocketAddress] = [:]
   private var handshakeSources = SourceTally()
   private var connectionsAdopted: UInt64 = 0
-  private var dirty: [ConnectionCore] = []
-  private var isQueued = false
+  var dirty: [ConnectionCore] = []
+  var isQueued = false
+  var blocked = BlockedConnections()
   private var stateless: StatelessResponder
-  private var memory = ClientMemory()
+  var memory = ClientMemory()
   private var isClosed = false
   /// Itself, from `close` until the last connection is gone and the sockets are released, whether
   /// or not anybody else still holds it.
@@ -230,9 +231,9 @@ extension EndpointCore: DatagramReceiver {
   /// Whether packets of somebody who sends too many are set aside.
   public var takesMore: Bool { turns.isBusy }
 
-  /// Lets every connection write again.
+  /// Lets those write again that could not.
   public func datagramSocketWritable(_ socket: any DatagramSocket) {
-    for connection in connectionsInOrder { needsFlush(connection) }
+    for connection in blocked.takeAll() { needsFlush(connection) }
   }
 
   private func receiveUnrouted(
@@ -348,8 +349,9 @@ extension EndpointCore: TickMember {
       connection.isDirty = false
       if isBlocked(connection) {
         connection.dropLateDatagrams(now: now)
-      } else {
-        _ = connection.transmit(now: now)
+        blocked.add(connection)
+      } else if !connection.transmit(now: now) {
+        blocked.add(connection)
       }
       // What came up while delivering or writing is told in the next tick, which follows at once.
       if connection.hasEvents { needsFlush(connection) }
@@ -372,7 +374,6 @@ extension EndpointCore: TickMember {
   }
 
   private static let trimBytes = 4 * 1024 * 1024
-  private static let stalledBytesMax = 256 * 1024 * 1024
   private static let trimDelay = Duration.seconds(1)
 
   /// Arms the timer for what comes next, or forgets the connection.
@@ -386,6 +387,7 @@ extension EndpointCore: TickMember {
       loop.cancel(timer)
       timers[key] = nil
       connections[key] = nil
+      blocked.remove(connection)
       connection.unrouteAll()
       releaseIfDone()
       return
@@ -417,84 +419,5 @@ extension EndpointCore: TickMember {
     // What is over has but its farewell to send, and knows where to.
     guard connection.state.isLive else { return false }
     return connection.router?.isBlocked ?? isBlocked(connection.currentPath)
-  }
-}
-
-// MARK: - Serving connections
-
-extension EndpointCore: ConnectionHost {
-  var packetMemory: UnsafeMutableRawPointer { packets.base }
-
-  var now: Instant { loop.now }
-
-  /// Sends on the socket whose address is `batch.path.local`. For routers and control messages;
-  /// connections without a router use it as well.
-  public func send(_ batch: DatagramBatch) -> SendResult {
-    guard let socket = sockets.socket(for: batch.path.local), !socket.isBlocked else {
-      return .blocked
-    }
-    return socket.send(batch)
-  }
-
-  func sourceAddress(
-    towards remote: SocketAddress, instead local: SocketAddress
-  ) -> SocketAddress? {
-    sockets.socket(for: local)?.sourceAddress(towards: remote)
-  }
-
-  var stalledBytesLeft: Int { Self.stalledBytesMax - chunks.bytesInUse }
-
-  func needsFlush(_ connection: ConnectionCore) {
-    guard !connection.isDirty else { return }
-    connection.isDirty = true
-    dirty.append(connection)
-    queueFlush()
-  }
-
-  private func queueFlush() {
-    guard !isQueued else { return }
-    isQueued = true
-    loop.flushAtEndOfTick(self)
-  }
-
-  func route(_ id: ConnectionID, to connection: ConnectionCore) {
-    routes[id]?.routes.remove(id)
-    routes[id] = connection
-    connection.routes.insert(id)
-  }
-
-  func unroute(_ id: ConnectionID) {
-    routes.removeValue(forKey: id)?.routes.remove(id)
-  }
-
-  func route(_ token: ResetToken, to connection: ConnectionCore) {
-    resetRoutes[token] = connection
-    connection.resetRoutes.insert(token)
-  }
-
-  func unroute(_ token: ResetToken, from connection: ConnectionCore) {
-    connection.resetRoutes.remove(token)
-    // Two peers that share a reset key give out equal tokens for equal IDs.
-    if resetRoutes[token] === connection { resetRoutes[token] = nil }
-  }
-
-  func makeConnectionID() -> ConnectionID {
-    .random(shard: settings.shard)
-  }
-
-  func resetToken(for id: ConnectionID) -> [UInt8] {
-    secrets.resetToken(for: id)
-  }
-
-  func makeToken(for remote: SocketAddress) -> [UInt8]? {
-    secrets.makeRegularToken(for: remote, now: now)
-  }
-
-  func remember(token: [UInt8], of connection: ConnectionCore) {
-    memory.keep(token: token, for: connection.rememberedAs)
-  }
-
-  func remember(ticket: [UInt8], of connection: ConnectionCore) {
-    memory.keep(ticket: ticket, for: connection.rememberedAs)
   }
 }

@@ -74,11 +74,13 @@ extension HTTP3Session {
         return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK)
       }
       // nghttp3 1.8 asks a blocked stream all the same once it is resumed; `writable` asks again.
+      session.bodyWasEmpty = true
       guard session.hasRoom(id) else { return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK) }
       switch body.read(into: session.block) {
       case .failed: return nghttp3_ssize(NGHTTP3_ERR_CALLBACK_FAILURE)
       case .blocked: return nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK)
       case .bytes(let count, let isLast):
+        if isLast || count > 0 { session.bodyWasEmpty = false }
         if isLast { flags.pointee |= UInt32(NGHTTP3_DATA_FLAG_EOF) }
         guard count > 0 else { return isLast ? 0 : nghttp3_ssize(NGHTTP3_ERR_WOULDBLOCK) }
         session.blockOwner = id

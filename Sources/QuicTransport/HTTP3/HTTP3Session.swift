@@ -27,6 +27,8 @@ public final class HTTP3Session {
     byteCount: HTTP3Session.blockBytes, alignment: 64)
   var blockOwner: Int64?
   var blockSeekers: Set<Int64> = []
+  /// A body had nothing, or no room, when nghttp3 asked for it.
+  var bodyWasEmpty = false
   private let vectors = UnsafeMutableBufferPointer<nghttp3_vec>.allocate(
     capacity: HTTP3Session.vectorsMax)
   /// nghttp3 reported an error; only freeing it is allowed.
@@ -188,6 +190,9 @@ public final class HTTP3Session {
     streams[stream.id.number] = stream
     guard !stream.id.isUnidirectional else { return }
     allowStreams(upTo: UInt64(stream.id.number / 4) + 1)
+    // It would not know of one that is reset before its first byte, and keep what is told of its priority.
+    guard connection.isServer else { return }
+    feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream, fin: false)
   }
 
   /// Gives nghttp3 what `stream` has to read, handing each event to `body`.
@@ -268,9 +273,9 @@ public final class HTTP3Session {
 
   /// The longest fields of a message, as RFC 9114 §4.2.2 counts them; a browser's are a tenth of it.
   public static let fieldSectionMax = 32 * 1024
-  /// What all messages of a connection may hold whose fields are not whole. An honest peer sends those of
-  /// one message at once.
-  static let sectionBytesMax = 2 * fieldSectionMax
+  /// What all messages of a connection may hold whose fields are not whole: those of a browser that sends a
+  /// hundred requests in turns.
+  static let sectionBytesMax = 8 * fieldSectionMax
   private static let blockBytes = 64 * 1024
 }
 
@@ -328,7 +333,12 @@ extension HTTP3Session {
       var fin: Int32 = 0
       let count = nghttp3_conn_writev_stream(handle, &id, &fin, vectors.baseAddress, vectors.count)
       guard count >= 0 else { return fail(Int32(clamping: count)) }
-      guard id >= 0 else { return }
+      guard id >= 0 else {
+        // The first stream had nothing; others may.
+        guard bodyWasEmpty else { return }
+        bodyWasEmpty = false
+        continue
+      }
       guard let stream = streams[id] else {
         nghttp3_conn_shutdown_stream_write(handle, id)
         releaseBlock(of: id, handle)

@@ -22,6 +22,8 @@ public final class TLSSocket: StreamSocket {
   /// FIN is to follow the queue, and followed it.
   private var isFinishing = false
   private var hasFinished = false
+  /// Armed while the reader is to come back.
+  private var asking: LoopTimer?
   /// Keeps this object until its last bytes have left.
   private var lingering: LoopTimer?
 
@@ -82,13 +84,20 @@ public final class TLSSocket: StreamSocket {
     shakeHands()
     guard phase == .open else { return blockedOrFailed }
     var moved = 0
+    var attempts = 0
     // A record has 16 KiB at most, and a short read would say that there is no more for now.
     while moved < buffer.count {
       let count = gnutls_record_recv(session, buffer.baseAddress! + moved, buffer.count - moved)
       if count > 0 {
         moved += count
+      } else if count < 0, gnutls_error_is_fatal(Int32(clamping: count)) == 0, !hasReadAll,
+        attempts < Self.attemptsMax
+      {
+        // A message of TLS itself (KeyUpdate), with more behind it.
+        attempts += 1
       } else if moved > 0 {
-        // It will be said again.
+        // An end or a failure will be said again, to who asks; of nothing for now, the socket tells.
+        if !hasReadAll { askAgain() }
         break
       } else {
         return result(ofReceiving: Int32(clamping: count))
@@ -141,6 +150,20 @@ public final class TLSSocket: StreamSocket {
   }
 
   // MARK: Internals
+
+  private var hasReadAll: Bool { if case .blocked = pulled { true } else { false } }
+
+  /// Has the reader come back, though the socket will not tell of more.
+  private func askAgain() {
+    guard asking == nil else { return }
+    let timer = LoopTimer { [weak self] _ in
+      guard let self else { return }
+      asking = nil
+      handler?.streamSocketReady(.readable)
+    }
+    asking = timer
+    loop.schedule(timer, at: loop.now)
+  }
 
   /// The reader has everything that GnuTLS could decrypt; why is there no more?
   private func result(ofReceiving code: Int32) -> StreamSocketResult {
@@ -199,8 +222,9 @@ public final class TLSSocket: StreamSocket {
 
   private func end(resetting: Bool) {
     phase = .closed
-    if let lingering { loop.cancel(lingering) }
+    for timer in [lingering, asking] { timer.map(loop.cancel) }
     lingering = nil
+    asking = nil
     socket.close(resetting: resetting)
   }
 
@@ -227,6 +251,8 @@ public final class TLSSocket: StreamSocket {
 
   /// Plaintext that one call takes.
   private static let outgoingMax = 64 * 1024
+  /// Messages of TLS in a row.
+  private static let attemptsMax = 16
   private static let lingerTimeout = Duration.seconds(10)
 }
 

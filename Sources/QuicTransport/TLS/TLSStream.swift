@@ -22,8 +22,11 @@ public final class TLSStream: StreamSocketHandler {
   public weak var delegate: (any TLSStreamDelegate)?
 
   private let socket: any StreamSocket
-  private let session: gnutls_session_t
+  let session: gnutls_session_t
   private let credentials: TLSStreamCredentials
+  private let loop: any EventLoop
+  /// Armed while the socket may have more than was read in this tick.
+  private var more: LoopTimer?
   /// Ciphertext that was read just now; valid during `advance(with:)`, in which GnuTLS takes it.
   private var arrived = UnsafeRawBufferPointer(start: nil, count: 0)
   /// What it left of that, which is to be expected of a peer that breaks the protocol only.
@@ -34,6 +37,7 @@ public final class TLSStream: StreamSocketHandler {
   private var isOver = false
   private var peerClosed = false
   private var wasFull = false
+  private var wasReset = false
 
   /// Which side of the handshake this is.
   public enum Role {
@@ -44,8 +48,9 @@ public final class TLSStream: StreamSocketHandler {
 
   /// Takes the socket over, which is connected or about to be; call `start` when it is.
   public init(
-    socket: any StreamSocket, role: Role, credentials: TLSStreamCredentials
+    socket: any StreamSocket, role: Role, credentials: TLSStreamCredentials, loop: any EventLoop
   ) throws(QuicError) {
+    self.loop = loop
     var session: gnutls_session_t?
     let isServer: Bool
     switch role {
@@ -139,7 +144,13 @@ public final class TLSStream: StreamSocketHandler {
       flush()
     }
     isOver = true
+    forgetMore()
     socket.close(resetting: !orderly)
+  }
+
+  private func forgetMore() {
+    if let more { loop.cancel(more) }
+    more = nil
   }
 
   // MARK: Socket
@@ -157,32 +168,41 @@ public final class TLSStream: StreamSocketHandler {
   /// The socket can be read or written.
   public func streamSocketReady(_ readiness: Readiness) {
     if readiness.contains(.writable) { flush() }
+    if readiness.contains(.error) { wasReset = true }
     readSocket()
-    if !isOver, readiness.contains(.error) { end("the connection was reset") }
   }
 
+  /// Reads once: what a peer sends faster than it is handled must not hold the loop. There may be more,
+  /// for which no edge comes.
   private func readSocket() {
-    // Bounded, so that one stream does not hold the loop; the rest is read on the next edge or
-    // after what arrived was handled.
-    while !isOver {
-      let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) {
-        memory in
-        let result = socket.read(into: memory)
-        if case .moved(let count) = result {
-          advance(with: UnsafeRawBufferPointer(rebasing: memory[..<count]))
-        }
-        return result
+    guard !isOver, more == nil else { return }
+    let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) { memory in
+      let result = socket.read(into: memory)
+      if case .moved(let count) = result {
+        advance(with: UnsafeRawBufferPointer(rebasing: memory[..<count]))
       }
-      switch result {
-      case .moved: continue
-      case .blocked: return
-      case .ended:
-        peerClosed = true
-        advance(with: UnsafeRawBufferPointer(start: nil, count: 0))
-        return end(isReady ? nil : "the connection was closed during the handshake")
-      case .failed(let code): return end(String(cString: strerror(code)))
-      }
+      return result
     }
+    switch result {
+    case .moved: readSoon()
+    // What came before a reset is read first.
+    case .blocked: if wasReset { end("the connection was reset") }
+    case .ended:
+      peerClosed = true
+      advance(with: UnsafeRawBufferPointer(start: nil, count: 0))
+      end(isReady ? nil : "the connection was closed during the handshake")
+    case .failed(let code): end(String(cString: strerror(code)))
+    }
+  }
+
+  private func readSoon() {
+    guard !isOver else { return }
+    let timer = LoopTimer { [weak self] _ in
+      self?.more = nil
+      self?.readSocket()
+    }
+    more = timer
+    loop.schedule(timer, at: loop.now)
   }
 
   // MARK: TLS
@@ -227,6 +247,7 @@ public final class TLSStream: StreamSocketHandler {
   private func end(_ reason: String?) {
     guard !isOver else { return }
     isOver = true
+    forgetMore()
     socket.close(resetting: reason != nil)
     delegate?.tlsStream(self, ended: reason)
   }

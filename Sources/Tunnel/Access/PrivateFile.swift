@@ -107,7 +107,7 @@ public enum PrivateFile {
 
   /// Without it, a crash may bring the old name back (fsync(2)); where a file system cannot, the
   /// new file still stands for every reader of now.
-  private static func syncFolder(of path: String) {
+  static func syncFolder(of path: String) {
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
     let raw = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard raw >= 0 else { return }

@@ -105,16 +105,20 @@ final class AdminExchange: StreamSocketHandler {
   /// Waits for the other side's end, within the same deadline.
   private func drop() {
     withUnsafeTemporaryAllocation(byteCount: HTTPHead.sizeMax, alignment: 1) { buffer in
-      while deadline != nil {
+      for _ in 0..<Self.piecesDropped {
+        guard deadline != nil else { return }
         switch socket.read(into: buffer) {
         case .moved: continue
         case .blocked: return
         case .ended, .failed: return close(resetting: false)
         }
       }
+      // Nobody has so much to say behind a question.
+      close(resetting: true)
     }
   }
 
+  private static let piecesDropped = 64
   /// For the request and the answer together; scrapers ask each few seconds.
   private static let timeout = Duration.seconds(10)
 }

@@ -63,7 +63,7 @@ final class CarrierDialer {
     let stream: TLSStream
     do throws(QuicError) {
       stream = try TLSStream(
-        socket: socket, role: .client(serverName: nil), credentials: credentials)
+        socket: socket, role: .client(serverName: nil), credentials: credentials, loop: loop)
     } catch {
       socket.close(resetting: true)
       return settled(.failure(.unavailable))

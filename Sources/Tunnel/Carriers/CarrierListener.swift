@@ -39,7 +39,9 @@ final class CarrierListener {
   /// Takes over a connection that was accepted at the address `local`.
   func accept(_ socket: any StreamSocket, from remote: SocketAddress, at local: SocketAddress) {
     guard gate.enter(remote, now: loop.now) else { return socket.close(resetting: true) }
-    guard let stream = try? TLSStream(socket: socket, role: .server, credentials: credentials)
+    guard
+      let stream = try? TLSStream(
+        socket: socket, role: .server, credentials: credentials, loop: loop)
     else {
       gate.leave(remote)
       return socket.close(resetting: true)

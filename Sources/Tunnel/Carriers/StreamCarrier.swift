@@ -115,6 +115,8 @@ extension StreamCarrier: TLSStreamDelegate {
   }
 
   func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer) {
+    // RFC 6455 §5.5.3: of several pings the last one is answered.
+    var ping: [UInt8]?
     let verdict = decoder.decode(bytes) { event in
       switch event {
       // The endpoint must know this carrier before it sees the first datagram.
@@ -122,14 +124,15 @@ extension StreamCarrier: TLSStreamDelegate {
       case .datagram(let datagram):
         receiver?.receive(
           ReceivedDatagram(bytes: datagram, path: path, ecn: .notCapable), now: loop.now)
-      case .ping(let payload):
-        // Who asks and does not read gets no more answers than fit.
-        guard !isOver, stream.pendingCount <= Self.queueMax else { return }
-        encoder.encode(.pong, payload) { stream.write($0) }
+      case .ping(let payload): ping = Array(payload)
       case .answer(let bytes): bytes.withUnsafeBytes { stream.write($0) }
       }
     }
     guard !isOver else { return }
+    // Who asks and does not read gets no more answers than fit.
+    if let ping, stream.pendingCount <= Self.queueMax {
+      ping.withUnsafeBytes { encoder.encode(.pong, $0) { stream.write($0) } }
+    }
     switch verdict {
     case .goOn: stream.flush()
     case .foreign: end(orderly: false, "the peer does not follow the protocol")

@@ -63,6 +63,8 @@ public enum IdentityFile {
     // link() fails where rename() would replace.
     let result = replacing ? rename(temporary, path) : link(temporary, path)
     guard result == 0 else { throw errno == EEXIST ? .exists : .unwritable(errno) }
+    // Else a loss of power takes the key back, and with it every ticket that was printed.
+    PrivateFile.syncFolder(of: path)
   }
 
   /// A PKCS #8 file of an Ed25519 key has about 120 bytes.

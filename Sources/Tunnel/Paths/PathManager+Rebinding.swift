@@ -31,7 +31,7 @@ extension PathManager {
       if path == activePath.path { trial?.allowance += Self.allowedTimes * byteCount }
       return
     }
-    guard stranger == path else { return }
+    guard stranger == path else { return grant(byteCount, on: path) }
     stranger = nil
     let now = loop.now
     guard isNeighbourOfActive(path), now >= nextTrial else {

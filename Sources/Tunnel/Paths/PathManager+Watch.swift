@@ -108,10 +108,14 @@ extension PathManager {
   func probe(_ index: Int, now: Instant) {
     let path = paths[index]
     if !path.probes.isEmpty { paths[index].answersInRow = 0 }
-    let size = probeSize(index, now: now)
-    guard takeAllowance(size, of: index) else {
-      paths[index].nextProbe = .distantFuture
-      return
+    var size = probeSize(index, now: now)
+    if !takeAllowance(size, of: index) {
+      size = PathMessage.byteCount
+      guard takeAllowance(size, of: index) else {
+        // `grant` wakes it.
+        paths[index].nextProbe = .distantFuture
+        return
+      }
     }
     if index == active, size > PathMessage.byteCount,
       path.probes.overdue(patience: patience(path), now: now) != nil

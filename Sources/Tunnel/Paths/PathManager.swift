@@ -190,14 +190,13 @@ final class PathManager: PathRouter {
 
   /// Takes a datagram that claims to belong to this session.
   func receive(_ datagram: ReceivedDatagram, now: Instant) {
-    guard let message = PathMessage(datagram.bytes, key: keys.receiving),
-      // They come ahead of everybody's packets of QUIC, and are answered at once.
-      messages.take(now: now)
-    else { return }
+    guard let message = PathMessage(datagram.bytes, key: keys.receiving) else { return }
     // A copy, from whoever has seen the packet, draws no answer to wherever it comes from. Answers are
     // told from copies by the questions that are open.
     switch message.type {
-    case .probe, .select, .complaint: guard seen.accept(message.number) else { return }
+    case .probe, .select, .complaint:
+      // They come ahead of everybody's packets of QUIC, and are answered at once.
+      guard seen.accept(message.number), messages.take(now: now) else { return }
     case .probeAnswer, .selectAnswer: break
     }
     switch message.type {
@@ -266,6 +265,17 @@ final class PathManager: PathRouter {
   private func grant(_ size: Int, to index: Int, now: Instant) {
     paths[index].allowance += Self.allowedTimes * size - PathMessage.byteCount
     paths[index].nextProbe = min(paths[index].nextProbe, now + Self.unprovenInterval)
+    if let timer, timer.deadline > paths[index].nextProbe {
+      loop.schedule(timer, at: paths[index].nextProbe)
+    }
+  }
+
+  /// Something new of the peer came from a path that has not proved itself (server).
+  func grant(_ size: Int, on path: NetworkPath) {
+    guard isServer, let index = paths.firstIndex(where: { $0.path == path }), index != active,
+      !paths[index].isValidated
+    else { return }
+    grant(size, to: index, now: loop.now)
   }
 
   private func isOlder(_ left: Int, _ right: Int) -> Bool {
@@ -303,6 +313,7 @@ final class PathManager: PathRouter {
       let index = paths.firstIndex(where: { $0.path == path })
     else { return }
     heard(index, now: now, isData: false)
+    grant(PathMessage.byteCount, on: path)
     guard message.argument > generation else {
       return reply(.selectAnswer, to: message, on: path)
     }
@@ -334,7 +345,9 @@ final class PathManager: PathRouter {
     guard isServer, (now - (lastChallenge ?? Instant(nanoseconds: 0))) >= Self.challengeInterval
     else { return }
     lastChallenge = now
-    if let index = index(of: activePath.number, at: path, size: byteCount, now: now) {
+    let isKnown = paths.contains { $0.path == path }
+    // One that is new is asked at once.
+    if let index = index(of: activePath.number, at: path, size: byteCount, now: now), isKnown {
       probe(index, now: now)
     }
   }

@@ -188,7 +188,7 @@ extension PublicListeners {
       guard let self, let peer,
         nodes[ObjectIdentifier(peer)]?[answer.number]?.member === member
       else { return }
-      peer.send(.listening(.listening(answer)))
+      peer.answer(.listening(.listening(answer)))
     }
   }
 

@@ -87,7 +87,7 @@ extension RelayCore {
     }
     guard admission.scope.relays else {
       totals.refusals[.denied(.notInScope), default: 0] += 1
-      peer.send(
+      peer.answer(
         .access(
           .denied(type: RelayMessage.registerType, reason: RelayDenial.notInScope.rawValue)))
       return false

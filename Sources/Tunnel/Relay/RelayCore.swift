@@ -281,7 +281,7 @@ extension RelayCore {
     peer.finds[find.peer] = find.token
     seekers[find.peer, default: []].insert(ObjectIdentifier(peer))
     guard let sharers = registered[find.peer] else {
-      return peer.send(.absent(peer: find.peer))
+      return peer.answer(.absent(peer: find.peer))
     }
     for sharer in sharers where sharer !== peer { introduce(peer, to: sharer, token: find.token) }
   }
@@ -291,7 +291,7 @@ extension RelayCore {
     _ peer: RelayPeer, looking wanted: PublicKey, _ throttle: RelayTotals.Throttle
   ) {
     totals.throttles[throttle, default: 0] += 1
-    peer.send(.throttled(peer: wanted, retryAfter: Self.throttleDelay))
+    peer.answer(.throttled(peer: wanted, retryAfter: Self.throttleDelay))
   }
 
   private func takeFindToken(of peer: RelayPeer) -> Bool {
@@ -303,6 +303,11 @@ extension RelayCore {
   /// Asks the sharer; if it was asked before, for the same dialler, it is asked anew.
   private func introduce(_ dialler: RelayPeer, to sharer: RelayPeer, token: [UInt8]) {
     guard let identity = dialler.identity else { return }
+    // Whoever knows a sharer's key can have it asked, with tokens of two kilobytes.
+    guard !sharer.isBehind(by: Self.knocksHeldMax) else {
+      guard let wanted = sharer.identity else { return }
+      return throttle(dialler, looking: wanted, .introductions)
+    }
     let former = dialler.introductions.first { introductions[$0]?.sharer === sharer }
     if let former {
       // A refreshed token; who was let in needs no other.
@@ -359,7 +364,11 @@ extension RelayCore {
   }
 
   private func plan(_ number: UInt64, isWanted: Bool) {
-    guard var introduction = introductions[number] else { return }
+    guard var introduction = introductions[number],
+      // Another round, or the next offer, makes another one.
+      !introduction.dialler.isBehind(by: Self.plansHeldMax),
+      !introduction.sharer.isBehind(by: Self.plansHeldMax)
+    else { return }
     let plans = introduction.nextPlans(isWanted: isWanted, now: loop.now)
     introductions[number] = introduction
     guard let plans, let dialler = introduction.dialler.identity,
@@ -399,6 +408,9 @@ extension RelayCore {
   }
 
   private static let throttleDelay = Duration.seconds(10)
+  /// What waits for a node that hears nothing: of questions, and with the plans of 256 introductions.
+  private static let knocksHeldMax = 64 * 1024
+  private static let plansHeldMax = 256 * 1024
   /// For an answer that takes a round trip.
   private static let admitTimeout = Duration.seconds(10)
 }

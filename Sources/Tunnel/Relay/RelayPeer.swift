@@ -125,10 +125,21 @@ final class RelayPeer {
   /// The time that a message to it takes.
   var delay: Duration { connection.statistics.smoothedRTT / 2 }
 
+  /// Says what it has not asked for: what others caused, and what happened.
   func send(_ message: RelayMessage) {
+    guard case .open = state else { return }
+    control?.send(message)
+  }
+
+  /// Answers what it asked; one that asks without taking the answers is cut off.
+  func answer(_ message: RelayMessage) {
     guard case .open = state else { return }
     control?.answer(message)
   }
+
+  /// Whether so much waits for it that others may not add to it: it may be cut off from the network, or
+  /// mean ill.
+  func isBehind(by count: Int) -> Bool { control.map { $0.unacknowledgedCount >= count } ?? false }
 
   /// Answers the greeting; called while the owner lets it in.
   func welcome(_ welcome: RelayMessage.Welcome) {

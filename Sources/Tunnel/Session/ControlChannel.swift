@@ -41,7 +41,9 @@ final class MessageChannel<Message: WireMessage>: StreamDelegate {
   }
 
   func streamReadable(_ stream: StreamCore) {
-    for _ in 0..<Self.messagesPerTick {
+    // What came before the end of the connection is heard before it.
+    let isLast = stream.connection?.isOver ?? true
+    for _ in 0..<(isLast ? Int.max : Self.messagesPerTick) {
       // What comes behind a message for which we have closed is nobody's.
       guard !isBroken, stream.connection?.isClosing == false else { return }
       switch next(stream) {

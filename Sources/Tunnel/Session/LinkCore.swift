@@ -203,6 +203,9 @@ final class LinkCore {
   // MARK: Dialling
 
   private func beginRound() {
+    // It may have been due later.
+    if let restTimer { loop.cancel(restTimer) }
+    restTimer = nil
     state = .dialling
     // Legs that stand are not granted again; what was punched is punched anew.
     roads.removeAll { CarrierKind($0) != .relay || registry.relay(of: $0) == nil }
@@ -221,7 +224,6 @@ final class LinkCore {
     let delay = RetryPolicy.delay(attempt: failedAttempts, jitter: random())
     onEvent(.retrying(attempt: failedAttempts, after: delay, because: error))
     let timer = LoopTimer { [weak self] _ in self?.beginRound() }
-    if let restTimer { loop.cancel(restTimer) }
     restTimer = timer
     loop.schedule(timer, at: loop.now + delay)
     waiting.isTimeLimited = true

@@ -285,6 +285,27 @@ struct RelayCoreTests {
     #expect(nodes.allSatisfy { $0.peer.error == nil })
   }
 
+  @Test("strangers' questions do not cut a sharer off that hears nothing for a while")
+  func flooded() throws {
+    let sharer = try node(1)
+    sharer.say(RelayNode.offer(3), .register)
+    settle()
+    sharer.peer.streams.first?.reads = false
+    let strangers = try (2...5).map {
+      try node(UInt8($0), host: SocketAddress(ipv4: 0xcb00_7100 + UInt32($0), port: 0))
+    }
+    let token = [UInt8](repeating: 7, count: RelayMessage.tokenMax)
+    for _ in 0..<120 {
+      for stranger in strangers {
+        stranger.say(.find(.init(peer: sharer.identity.publicKey, token: token)))
+      }
+      loop.run(for: .milliseconds(100))
+    }
+    #expect(sharer.peer.error == nil)
+    let throttled = strangers[0].heard.count { if case .throttled = $0 { true } else { false } }
+    #expect(throttled > 10)
+  }
+
   @Test("a node that asks and takes no answers is cut off")
   func deaf() throws {
     let node = try node(1)

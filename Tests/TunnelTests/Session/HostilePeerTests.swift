@@ -101,6 +101,47 @@ struct HostilePeerTests {
     #expect(answers > 0 && client.error == nil)
   }
 
+  @Test("copies of a message starve no honest one")
+  func copies() throws {
+    let (client, socket, _) = try client()
+    var answers = 0
+    world.network.onSend = { datagram in
+      guard datagram.to == socket.localAddress, datagram.bytes[0] == PathMessage.firstByte else {
+        return
+      }
+      if datagram.bytes[2] == PathMessage.MessageType.probeAnswer.rawValue { answers += 1 }
+    }
+    let first = try probe(client, 1, size: PathMessage.byteCount)
+    for _ in 0..<5_000 {
+      world.network.inject(first, from: .clientHost.with(port: 9), to: TunnelWorld.shareAddress)
+    }
+    world.network.inject(
+      try probe(client, 2, size: PathMessage.byteCount), from: socket.localAddress,
+      to: TunnelWorld.shareAddress)
+    world.loop.run(for: .milliseconds(50))
+    #expect(answers == 1)
+  }
+
+  @Test("an address whose first questions were lost is asked as soon as it is heard of again")
+  func lostQuestions() throws {
+    let (client, socket, _) = try client()
+    let other = socket.localAddress.with(port: 61_000)
+    var questions = 0
+    world.network.onSend = { datagram in
+      guard datagram.to == other, datagram.bytes[0] == PathMessage.firstByte else { return }
+      if datagram.bytes[2] == PathMessage.MessageType.probe.rawValue { questions += 1 }
+    }
+    world.network.inject(
+      try probe(client, 1, size: 1_200), from: other, to: TunnelWorld.shareAddress)
+    world.loop.run(for: .seconds(5))
+    let before = questions
+    #expect(before >= 2)
+    world.network.inject(
+      try probe(client, 2, size: PathMessage.byteCount), from: other, to: TunnelWorld.shareAddress)
+    world.loop.run(for: .milliseconds(300))
+    #expect(questions > before)
+  }
+
   @Test(
     "an address that never answers is sent no more than three times what came from there",
     arguments: [PathMessage.byteCount, 1_200])

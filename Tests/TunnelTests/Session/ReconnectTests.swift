@@ -80,8 +80,18 @@ struct ReconnectTests {
     }
     world.wait(.seconds(600), until: isResting)
     try world.restartShare()
+    world.targets.onAccept = { $0.echoes = true }
     world.link.lookAgain()
     world.wait(.milliseconds(200)) { world.shareJournal.opened == 2 }
+    // The pause that was ended does not end the session when it would have been over.
+    let program = world.connect()
+    program.send([1])
+    world.wait { program.received == [1] }
+    world.loop.run(for: .seconds(20))
+    program.send([2])
+    world.loop.run(for: .seconds(1))
+    #expect(program.received == [1, 2])
+    #expect(world.shareJournal.opened == 2 && world.linkEndpoint.connectionCount == 1)
   }
 
   @Test("programs that come meanwhile wait for half a minute, then they are refused")
