@@ -125,21 +125,31 @@ struct HostilePeerTests {
   @Test("an address whose first questions were lost is asked as soon as it is heard of again")
   func lostQuestions() throws {
     let (client, socket, _) = try client()
+    // On its first path it answers, so that the share has nothing to be attentive for.
+    let connection = try #require(client.connection)
+    let registry = PathRegistry(endpoint: client.endpoint)
+    let paths = PathManager(
+      connection: connection, path: connection.currentPath, kind: .udp,
+      keys: try #require(PathKeys(of: connection)), endpoint: client.endpoint, loop: world.loop)
+    registry.add(paths)
     let other = socket.localAddress.with(port: 61_000)
     var questions = 0
     world.network.onSend = { datagram in
       guard datagram.to == other, datagram.bytes[0] == PathMessage.firstByte else { return }
       if datagram.bytes[2] == PathMessage.MessageType.probe.rawValue { questions += 1 }
     }
+    world.loop.run(for: .seconds(2))
     world.network.inject(
-      try probe(client, 1, size: 1_200), from: other, to: TunnelWorld.shareAddress)
-    world.loop.run(for: .seconds(5))
+      try probe(client, 1_000, size: 1_200), from: other, to: TunnelWorld.shareAddress)
+    world.loop.run(for: .seconds(17))
     let before = questions
     #expect(before >= 2)
     world.network.inject(
-      try probe(client, 2, size: PathMessage.byteCount), from: other, to: TunnelWorld.shareAddress)
+      try probe(client, 1_001, size: PathMessage.byteCount), from: other,
+      to: TunnelWorld.shareAddress)
     world.loop.run(for: .milliseconds(300))
     #expect(questions > before)
+    paths.stop()
   }
 
   @Test(
