@@ -68,8 +68,9 @@ struct TLSSocketTests {
     }
 
     func tlsStreamReady(_ stream: TLSStream) { isReady = true }
-    func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer) {
+    func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer) -> Int {
       clientGot.append(contentsOf: bytes)
+      return 1
     }
     func tlsStreamWritable(_ stream: TLSStream) {}
     func tlsStream(_ stream: TLSStream, ended reason: String?) { clientEnd = reason ?? "" }

@@ -6,7 +6,9 @@ public protocol TLSStreamDelegate: AnyObject {
   /// The handshake is done; bytes may be written.
   func tlsStreamReady(_ stream: TLSStream)
   /// Plaintext arrived; valid during the call.
-  func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer)
+  ///
+  /// - Returns: how many messages were in it: who sends many small ones is read in shorter turns.
+  func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer) -> Int
   /// What was written has left this process, but for less than the low-water mark.
   func tlsStreamWritable(_ stream: TLSStream)
   /// The stream is over; the last call. The reason is nil when the peer closed it in order.
@@ -38,6 +40,8 @@ public final class TLSStream: StreamSocketHandler {
   private var peerClosed = false
   private var wasFull = false
   private var wasReset = false
+  /// In this turn.
+  private var messagesFound = 0
 
   /// Which side of the handshake this is.
   public enum Role {
@@ -172,19 +176,29 @@ public final class TLSStream: StreamSocketHandler {
     readSocket()
   }
 
-  /// Reads once: what a peer sends faster than it is handled must not hold the loop. There may be more,
-  /// for which no edge comes.
+  /// Reads a turn of what there is: what a peer sends faster than it is handled must not hold the loop.
+  /// There may be more, for which no edge comes.
   private func readSocket() {
     guard !isOver, more == nil else { return }
-    let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) { memory in
-      let result = socket.read(into: memory)
-      if case .moved(let count) = result {
-        advance(with: UnsafeRawBufferPointer(rebasing: memory[..<count]))
+    messagesFound = 0
+    for _ in 0..<Self.readsPerTurn where messagesFound < Self.messagesPerTurn {
+      let result = withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 16) {
+        memory in
+        let result = socket.read(into: memory)
+        if case .moved(let count) = result {
+          advance(with: UnsafeRawBufferPointer(rebasing: memory[..<count]))
+        }
+        return result
       }
-      return result
+      guard case .moved = result, !isOver else { return handle(result) }
     }
+    readSoon()
+  }
+
+  /// The socket has no more, for now or for ever.
+  private func handle(_ result: StreamSocketResult) {
     switch result {
-    case .moved: readSoon()
+    case .moved: break
     // What came before a reset is read first.
     case .blocked: if wasReset { end("the connection was reset") }
     case .ended:
@@ -232,8 +246,9 @@ public final class TLSStream: StreamSocketHandler {
     while !isOver {
       let count = gnutls_record_recv(session, plaintext.baseAddress, plaintext.count)
       if count > 0 {
-        delegate?.tlsStream(
-          self, received: UnsafeRawBufferPointer(rebasing: plaintext[..<count]))
+        messagesFound +=
+          delegate?.tlsStream(
+            self, received: UnsafeRawBufferPointer(rebasing: plaintext[..<count])) ?? 0
       } else if count == 0 {
         return end(nil)
       } else if gnutls_error_is_fatal(Int32(clamping: count)) != 0 {
@@ -306,4 +321,7 @@ public final class TLSStream: StreamSocketHandler {
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM"
   private static let recordMax = 16_384
   private static let readSize = 64 * 1024
+  private static let readsPerTurn = 4
+  /// A fraction of a millisecond, whatever they are; bulk has some ten in a read.
+  private static let messagesPerTurn = 256
 }

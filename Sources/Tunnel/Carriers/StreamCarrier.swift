@@ -114,10 +114,12 @@ extension StreamCarrier: TLSStreamDelegate {
     if kind == .tcp { becomeReady(kind) }
   }
 
-  func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer) {
+  func tlsStream(_ stream: TLSStream, received bytes: UnsafeRawBufferPointer) -> Int {
+    var found = 0
     // RFC 6455 §5.5.3: of several pings the last one is answered.
     var ping: [UInt8]?
     let verdict = decoder.decode(bytes) { event in
+      found += 1
       switch event {
       // The endpoint must know this carrier before it sees the first datagram.
       case .opened(let kind): becomeReady(kind)
@@ -128,7 +130,7 @@ extension StreamCarrier: TLSStreamDelegate {
       case .answer(let bytes): bytes.withUnsafeBytes { stream.write($0) }
       }
     }
-    guard !isOver else { return }
+    guard !isOver else { return found }
     // Who asks and does not read gets no more answers than fit.
     if let ping, stream.pendingCount <= Self.queueMax {
       ping.withUnsafeBytes { encoder.encode(.pong, $0) { stream.write($0) } }
@@ -142,6 +144,7 @@ extension StreamCarrier: TLSStreamDelegate {
       end(
         orderly: true, isViolation ? "the peer does not follow RFC 6455" : "the peer closed it")
     }
+    return found
   }
 
   func tlsStreamWritable(_ stream: TLSStream) {
