@@ -99,6 +99,20 @@ struct TLSSocketTests {
     #expect(scene.serverGot == forth && scene.clientGot == back)
   }
 
+  @Test("a client that sends and goes without a word has sent it all")
+  func bareEnd() throws {
+    let scene = try Scene()
+    #expect(scene.loop.run(for: .seconds(5)) { scene.isReady })
+    scene.send([1, 2, 3])
+    scene.far.finishWriting()
+    scene.loop.run(for: .seconds(1))
+    #expect(scene.serverGot == [1, 2, 3])
+    guard case .ended? = scene.serverEnd else {
+      Issue.record("\(String(describing: scene.serverEnd))")
+      return
+    }
+  }
+
   @Test("new keys of the client among its data hold nothing up")
   func keyUpdate() throws {
     let scene = try Scene()

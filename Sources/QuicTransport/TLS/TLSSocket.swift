@@ -22,6 +22,8 @@ public final class TLSSocket: StreamSocket {
   /// FIN is to follow the queue, and followed it.
   private var isFinishing = false
   private var hasFinished = false
+  /// The client has ended its side, with what was read last.
+  private var hasEnded = false
   /// Armed while the reader is to come back.
   private var asking: LoopTimer?
   /// Keeps this object until its last bytes have left.
@@ -83,6 +85,7 @@ public final class TLSSocket: StreamSocket {
   public func read(into buffer: UnsafeMutableRawBufferPointer) -> StreamSocketResult {
     shakeHands()
     guard phase == .open else { return blockedOrFailed }
+    if hasEnded { return .ended }
     var moved = 0
     var attempts = 0
     // A record has 16 KiB at most, and a short read would say that there is no more for now.
@@ -90,13 +93,16 @@ public final class TLSSocket: StreamSocket {
       let count = gnutls_record_recv(session, buffer.baseAddress! + moved, buffer.count - moved)
       if count > 0 {
         moved += count
+        attempts = 0
       } else if count < 0, gnutls_error_is_fatal(Int32(clamping: count)) == 0, !hasReadAll,
         attempts < Self.attemptsMax
       {
         // A message of TLS itself (KeyUpdate), with more behind it.
         attempts += 1
       } else if moved > 0 {
-        // An end or a failure will be said again, to who asks; of nothing for now, the socket tells.
+        // A failure will be said again, to who asks; of nothing for now, the socket tells. A FIN alone is
+        // said once.
+        if count == Int(GNUTLS_E_PREMATURE_TERMINATION) { hasEnded = true }
         if !hasReadAll { askAgain() }
         break
       } else {
@@ -170,7 +176,10 @@ public final class TLSSocket: StreamSocket {
     flush()
     // Clients that close without a word are common. What is inside says where it ends (RFC 8446 §6.1).
     if code == 0 || code == GNUTLS_E_PREMATURE_TERMINATION { return .ended }
-    if gnutls_error_is_fatal(code) == 0 { return .blocked }
+    if gnutls_error_is_fatal(code) == 0 {
+      if !hasReadAll { askAgain() }
+      return .blocked
+    }
     if case .failed(let code) = pulled { return .failed(code) }
     phase = .failed(ECONNRESET)
     return .failed(ECONNRESET)

@@ -253,7 +253,8 @@ public final class TLSStream: StreamSocketHandler {
         return end(nil)
       } else if gnutls_error_is_fatal(Int32(clamping: count)) != 0 {
         return end(Self.text(Int32(clamping: count)))
-      } else if Int32(clamping: count) == GNUTLS_E_AGAIN {
+      } else if Int32(clamping: count) == GNUTLS_E_AGAIN, !hasArrived {
+        // With more behind it, it was a message of TLS itself (KeyUpdate).
         return flush()
       }
     }

@@ -311,7 +311,10 @@ extension RelayCore {
     let former = dialler.introductions.first { introductions[$0]?.sharer === sharer }
     if let former {
       // A refreshed token; who was let in needs no other.
-      guard introductions[former]?.isAdmitted == false else { return }
+      guard introductions[former]?.isAdmitted == false else {
+        // Its plan may have been held back.
+        return plan(former, isWanted: false)
+      }
       return sharer.send(.knock(.init(introduction: former, peer: identity, token: token)))
     }
     guard hasPlace(at: sharer) else {

@@ -128,6 +128,10 @@ final class RelayPeer {
   /// Says what it has not asked for: what others caused, and what happened.
   func send(_ message: RelayMessage) {
     guard case .open = state else { return }
+    // What others can have it told is held back long before.
+    guard !isBehind(by: Self.heldMax) else {
+      return close(code: RelayCode.tooMuch, reason: "nothing is taken")
+    }
     control?.send(message)
   }
 
@@ -198,6 +202,7 @@ final class RelayPeer {
   static let version: UInt64 = 1
   static let fullReason = "this relay is full"
   private static let greetingTimeout = Duration.seconds(5)
+  private static let heldMax = 1_024 * 1_024
   private static let awaitedProbeInterval = Duration.seconds(1)
   /// Nodes ask often enough; a relay has thousands of them.
   private static let restingProbeInterval = RelayCore.idleTimeout

@@ -43,7 +43,7 @@ final class MessageChannel<Message: WireMessage>: StreamDelegate {
   func streamReadable(_ stream: StreamCore) {
     // What came before the end of the connection is heard before it.
     let isLast = stream.connection?.isOver ?? true
-    for _ in 0..<(isLast ? Int.max : Self.messagesPerTick) {
+    for _ in 0..<(isLast ? Self.lastMessagesMax : Self.messagesPerTick) {
       // What comes behind a message for which we have closed is nobody's.
       guard !isBroken, stream.connection?.isClosing == false else { return }
       switch next(stream) {
@@ -89,6 +89,8 @@ final class MessageChannel<Message: WireMessage>: StreamDelegate {
 
   private static var readMax: Int { 4_096 }
   private static var messagesPerTick: Int { 32 }
+  /// Honest peers have a handful under way.
+  private static var lastMessagesMax: Int { 1_024 }
   /// More than a relay has to say at once to a node whose 256 introductions all have news.
   private static var unacknowledgedMax: Int { 256 * 1024 }
 }
