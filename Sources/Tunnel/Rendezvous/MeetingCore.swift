@@ -331,13 +331,14 @@ extension MeetingCore: RendezvousClientOwner {
     switch message {
     case .knock(let knock): judge(knock, from: client)
     case .plan(let plan): follow(plan, from: client)
-    case .gone(let introduction):
-      forget(MeetingID(client, introduction))
+    case .gone(let introduction): forget(MeetingID(client, introduction))
     case .absent(let peer):
       onEvent(.peerAbsent(peer))
       useless.insert(ObjectIdentifier(client))
       lookForPeer()
-    case .throttled(_, let delay): onEvent(.searchThrottled(client.rendezvous, retryIn: delay))
+    case .throttled(_, let delay):
+      onEvent(.searchThrottled(client.rendezvous, retryIn: delay))
+      if isDialling { seek(in: max(delay, .seconds(1))) }
     case .forwarding(let message): take(message, from: client)
     case .access(let message):
       if case .restarting = message { noteRestart(of: client) }
@@ -383,10 +384,14 @@ extension MeetingCore: RendezvousClientOwner {
       rendezvous: client.rendezvous.key, dialler: identity, sharer: peer)
     let token = FindToken(capability: capability, grant: grant, parties: parties, time: client.time)
     client.send(.find(.init(peer: peer, token: token.encoded)))
+    seek(in: Self.findInterval)
+  }
+
+  private func seek(in delay: Duration) {
     if let findTimer { loop.cancel(findTimer) }
     let timer = LoopTimer { [weak self] _ in self?.seek() }
     findTimer = timer
-    loop.schedule(timer, at: loop.now + Self.findInterval)
+    loop.schedule(timer, at: loop.now + delay)
   }
 
   /// Only holders of our ticket are met; others get no answer, and nothing is kept of them.
