@@ -103,8 +103,12 @@ struct TLSSocketTests {
   func bareEnd() throws {
     let scene = try Scene()
     #expect(scene.loop.run(for: .seconds(5)) { scene.isReady })
+    scene.reads = false
     scene.send([1, 2, 3])
     scene.far.finishWriting()
+    scene.loop.run(for: .seconds(1))
+    scene.reads = true
+    scene.readAll()
     scene.loop.run(for: .seconds(1))
     #expect(scene.serverGot == [1, 2, 3])
     guard case .ended? = scene.serverEnd else {

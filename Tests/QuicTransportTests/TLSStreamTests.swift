@@ -1,3 +1,4 @@
+import CNgtcp2
 import Simulation
 import Testing
 
@@ -97,6 +98,20 @@ struct TLSStreamTests {
     #expect(!server.got.isEmpty && server.got.count <= most)
     scene.loop.run(for: .seconds(1))
     #expect(server.got == much && server.ended == "")
+  }
+
+  @Test("new keys of the peer among its data hold nothing up")
+  func keyUpdate() throws {
+    let scene = try Scene()
+    let (client, server) = try scene.open(capacity: 65_536)
+    #expect(scene.loop.run(for: .seconds(5)) { client.isReady && server.isReady })
+    for number: UInt8 in 1...4 {
+      [number].withUnsafeBytes { client.stream.write($0) }
+      #expect(gnutls_session_key_update(client.stream.session, 0) == 0)
+    }
+    client.send([5])
+    scene.loop.run(for: .seconds(1))
+    #expect(server.got == [1, 2, 3, 4, 5])
   }
 
   @Test("an idle stream keeps no memory for what leaves: the streams of a listener take turns")

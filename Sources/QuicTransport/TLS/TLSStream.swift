@@ -244,6 +244,7 @@ public final class TLSStream: StreamSocketHandler {
 
   private func readRecords(_ plaintext: UnsafeMutableRawBufferPointer) {
     while !isOver {
+      let before = arrivedCount
       let count = gnutls_record_recv(session, plaintext.baseAddress, plaintext.count)
       if count > 0 {
         messagesFound +=
@@ -253,8 +254,9 @@ public final class TLSStream: StreamSocketHandler {
         return end(nil)
       } else if gnutls_error_is_fatal(Int32(clamping: count)) != 0 {
         return end(Self.text(Int32(clamping: count)))
-      } else if Int32(clamping: count) == GNUTLS_E_AGAIN, !hasArrived {
-        // With more behind it, it was a message of TLS itself (KeyUpdate).
+      } else if Int32(clamping: count) == GNUTLS_E_AGAIN {
+        // Where it took something and left more, that was a message of TLS itself (KeyUpdate).
+        if hasArrived, arrivedCount < before { continue }
         return flush()
       }
     }
@@ -274,7 +276,9 @@ public final class TLSStream: StreamSocketHandler {
     return bytes.count
   }
 
-  private var hasArrived: Bool { incoming.count > 0 || !arrived.isEmpty }
+  private var arrivedCount: Int { incoming.count + arrived.count }
+
+  private var hasArrived: Bool { arrivedCount > 0 }
 
   private func pull(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
     guard hasArrived else {
