@@ -1,15 +1,17 @@
 """Peers that break qtun's own rules, one at a time, and an honest one behind each."""
 
+import functools
 import signal
 
 from cli.group import Group
 from cli.sockets import echo
 from cli.stage import Stage, end, first_line
+from cli.websites import Relay, open_site, share_site
 from harness.process import Process
 from harness.suite import require
 from harness.workspace import free_port
 from hostile.tables import judge
-from rules import talk
+from rules import http3, stranger, talk
 
 GROUP = Group("hostile")
 SECONDS = 90
@@ -95,3 +97,32 @@ def _relays(stage: Stage) -> None:
         require(share.is_running, f"row {number}: the share died, exit status {share.status}")
         end(share, signal.SIGTERM)
     hall.judge()
+
+
+# Whoever knows the port may be one of these.
+VISITORS = http3.TABLES | stranger.TABLES
+
+
+def _visit(table: str, count: int, stage: Stage) -> None:
+    """Visitors by HTTP/3 where HTTPS ends at a relay; what they ask for is shared."""
+    certificates = stage.tools.certificates
+    relay = Relay(
+        stage, "--names", "localhost", "--certificate", certificates.chain, "--certificate-key",
+        certificates.key)
+    port, site = open_site(stage, "localhost")
+    share = share_site(stage, relay, port, "--public", "localhost")
+    attacker = stage.workspace.start("lawless-client", [
+        stage.tools.python, "-B", stage.tools.interop / "peers" / "lawless_client.py", table,
+        "--port", relay.tls, "--alpn", "h3", "--file", "small",
+    ])
+    require(attacker.wait(SECONDS) == 0, f"the attacker's exit status is {attacker.status}")
+    for process in relay.process, share:
+        require(process.is_running, f"{process.name} died, exit status {process.status}")
+    judge(attacker.facts(), count)
+    require(site.seen.count("/small localhost") >= count, "honest visitors did not reach the site")
+
+
+for _table, _rows in VISITORS.items():
+    _count = sum(row.victim != "client" for row in _rows)
+    GROUP.case(f"hostile-visitors {_table} x{_count}", seconds=SECONDS)(
+        functools.partial(_visit, _table, _count))

@@ -222,7 +222,8 @@ def _bulk(stage: Stage) -> None:
         probe.bind(("127.0.0.1", 0))
         target = probe.getsockname()[1]
     server = subprocess.Popen(
-        ["iperf3", "-s", "-B", "127.0.0.1", "-p", str(target)], stdout=subprocess.DEVNULL)
+        ["iperf3", "-s", "-B", "127.0.0.1", "-p", str(target)], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
     stage.at_end(server.kill)
     share = start_share(stage, relay, target, "--public")
     port = port_of(address_of(share))

@@ -92,10 +92,17 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Says nothing about visitors who leave."""
+
+    def handle_error(self, request, client_address) -> None:
+        pass
+
+
 def open_site(stage: Stage, name: str):
     """A web server of that name, and what it was asked."""
     kind = type("Site", (Site,), {"name": name, "seen": [], "go_on": threading.Event()})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    server = Server(("127.0.0.1", 0), kind)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     stage.at_end(server.shutdown)
     return server.server_port, kind
