@@ -48,7 +48,7 @@ final class HTTP3Client: FetchSession, StreamDelegate {
       case .data(let id, let bytes): bytes.withUnsafeBytes { list.append($0, to: id) }
       case .end(let id): list.finish(id)
       case .oversized: list.end(.failed("the server's answer has too many fields"))
-      case .stopSending, .resetStream: break
+      case .refused, .stopSending, .resetStream: break
       }
     }
     if let connection = stream.connection { startRequests(on: connection) }

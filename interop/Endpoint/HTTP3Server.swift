@@ -40,7 +40,7 @@ final class HTTP3Server: ConnectionDelegate, StreamDelegate {
       case .fields(let id, let fields, _): for field in fields { note(id, field) }
       case .end(let id): if id == stream.id { answer(stream) }
       case .oversized: session?.abandon(stream, .excessiveLoad)
-      case .data, .stopSending, .resetStream: break
+      case .data, .refused, .stopSending, .resetStream: break
       }
     }
   }

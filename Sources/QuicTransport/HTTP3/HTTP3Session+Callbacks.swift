@@ -56,6 +56,10 @@ extension HTTP3Session {
       HTTP3Session.from(userData).events.append(.resetStream(StreamID(number: id), code: code))
       return 0
     }
+    table.shutdown = { _, id, userData in
+      HTTP3Session.from(userData).events.append(.refused(from: StreamID(number: id)))
+      return 0
+    }
     return table
   }
 

@@ -31,6 +31,10 @@ public final class HTTP3Session {
   var bodyWasEmpty = false
   private let vectors = UnsafeMutableBufferPointer<nghttp3_vec>.allocate(
     capacity: HTTP3Session.vectorsMax)
+  /// What a server has said of its end. nghttp3 aborts where it is said again.
+  private var farewell = Farewell.none
+
+  private enum Farewell { case none, announced, final }
   /// nghttp3 reported an error; only freeing it is allowed.
   private var hasFailed = false
 
@@ -178,8 +182,28 @@ public final class HTTP3Session {
     check(nghttp3_conn_shutdown_stream_read(handle, stream.id.number))
   }
 
-  /// Closes with an HTTP/3 code, H3_NO_ERROR for the normal end.
+  /// A server's advice to send further requests on another connection (GOAWAY, RFC 9114 §5.2); those that
+  /// come all the same are taken.
+  public func announceEnd() {
+    guard let handle = live, connection.isServer, farewell == .none else { return }
+    farewell = .announced
+    check(nghttp3_conn_submit_shutdown_notice(handle))
+    flush()
+  }
+
+  /// A server takes no request any more that has not come yet, and says so: whoever sent it may send it
+  /// again elsewhere, whatever it is (RFC 9114 §5.2). Those that have come go on.
+  public func refuseRequests() {
+    guard let handle = live, connection.isServer, farewell != .final else { return }
+    farewell = .final
+    check(nghttp3_conn_shutdown(handle))
+    flush()
+  }
+
+  /// Closes with an HTTP/3 code, H3_NO_ERROR for the normal end. A server says before which requests it
+  /// has not seen.
   public func close() {
+    refuseRequests()
     connection.close(code: HTTP3Code.noError.rawValue, reason: "")
   }
 
@@ -193,6 +217,8 @@ public final class HTTP3Session {
     // It would not know of one that is reset before its first byte, and keep what is told of its priority.
     guard connection.isServer else { return }
     feed(UnsafeRawBufferPointer(start: nil, count: 0), of: stream, fin: false)
+    // All that comes of nothing is a refusal.
+    deliver { _ in }
   }
 
   /// Gives nghttp3 what `stream` has to read, handing each event to `body`.
@@ -266,6 +292,8 @@ public final class HTTP3Session {
     case data(StreamID, [UInt8])
     /// The end of a message.
     case end(StreamID)
+    /// The peer sees no request from this one on.
+    case refused(from: StreamID)
     /// The session saw to these two itself.
     case stopSending(StreamID, code: UInt64)
     case resetStream(StreamID, code: UInt64)

@@ -16,6 +16,8 @@ final class HTTP3Visit {
   /// Streams of requests that are not closed, and since when nothing is to be done for any.
   private var open: [StreamID: StreamCore] = [:]
   private var idleSince: Instant
+  /// Since when the end is announced, and whether requests are refused.
+  private var leavingSince: Instant?
   private var timer: LoopTimer?
 
   init(_ connection: ConnectionCore, path: NetworkPath, door: HTTP3Door, loop: any EventLoop) {
@@ -41,7 +43,7 @@ final class HTTP3Visit {
         case .oversized: say(PublicAnswer.tooLarge, to: "", on: stream)
         case .data(let id, let bytes): requests[id]?.receive(bytes)
         case .end(let id): requests[id]?.receiveEnd()
-        case .stopSending, .resetStream: break
+        case .refused, .stopSending, .resetStream: break
         }
       })
     isDelivering = false
@@ -97,8 +99,8 @@ final class HTTP3Visit {
   /// For the oldest request without a head, or for the whole connection.
   private func arm() {
     disarm()
-    let deadline =
-      headless.first.map { $0.since + HostSocket.headTimeout } ?? idleSince + Self.idleMax
+    let step = leavingSince.map { $0 + Self.farewellTime } ?? idleSince + Self.idleMax
+    let deadline = headless.first.map { min(step, $0.since + HostSocket.headTimeout) } ?? step
     let timer = LoopTimer { [weak self] now in self?.expire(now: now) }
     self.timer = timer
     loop.schedule(timer, at: deadline)
@@ -116,11 +118,20 @@ final class HTTP3Visit {
       session?.abandon(oldest.stream, .requestRejected)
     }
     if !isIdle { idleSince = now }
-    if now >= idleSince + Self.idleMax {
-      session?.close()
-    } else {
-      arm()
+    if let leavingSince {
+      if now >= leavingSince + Self.farewellTime { leave(now: now) }
+    } else if now >= idleSince + Self.idleMax {
+      leavingSince = now
+      session?.announceEnd()
     }
+    if session != nil { arm() }
+  }
+
+  /// The visitor has had the time to hear of the end. What it asked for meanwhile is finished first.
+  private func leave(now: Instant) {
+    session?.refuseRequests()
+    leavingSince = now
+    if isIdle { session?.close() }
   }
 
   /// Whether the visitor has all that it asked for. It may have left streams half open, which are then
@@ -132,8 +143,13 @@ final class HTTP3Visit {
     }
   }
 
+  /// At the relay's end.
+  func close() { session?.close() }
+
   /// What a browser's own patience with an idle connection is about; PINGs do not prolong it.
   private static let idleMax = Duration.seconds(60)
+  /// RFC 9114 §5.2: a round trip at least between the advice and the refusal.
+  private static let farewellTime = Duration.seconds(1)
 }
 
 extension HTTP3Visit: ConnectionDelegate {

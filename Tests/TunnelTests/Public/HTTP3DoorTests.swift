@@ -185,6 +185,48 @@ struct HTTP3DoorTests {
     #expect(next.isReady)
   }
 
+  @Test("an idle visitor hears of the end; a request that crosses it may be repeated")
+  func farewell() throws {
+    let (world, node) = try world()
+    let visitor = try HTTP3Visitor(world, keepsAlive: true)
+    let get: [UInt8] =
+      [
+        // HEADERS: GET, https and /, which the static table has, then the authority.
+        0x01, 18, 0, 0, 0xd1, 0xd7, 0xc1, 0x50, 11,
+      ] + Array("server.test".utf8)
+    world.settle(.milliseconds(60_100))
+    #expect(visitor.refusals == [(1 << 62) - 4] && visitor.error == nil)
+    // What had left before the advice came.
+    let early = try visitor.open(saying: get)
+    early.stream?.finish()
+    world.settle(.milliseconds(1_500))
+    #expect(visitor.refusals == [(1 << 62) - 4, 4] && node.targets.programs.count == 1)
+    let late = try visitor.open(saying: get)
+    world.settle(.milliseconds(200))
+    #expect(late.resetCode == HTTP3Code.requestRejected.rawValue)
+    #expect(late.stopCode == HTTP3Code.requestRejected.rawValue)
+    world.settle(.seconds(5))
+    #expect(visitor.error == nil && node.targets.programs.count == 1)
+    node.targets.programs[0].send(
+      Array("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".utf8), finishing: true)
+    world.settle(.seconds(2))
+    #expect(early.body.suffix(4) == [0, 2] + Array("ok".utf8))
+    #expect(visitor.error?.applicationCode == HTTP3Code.noError.rawValue)
+    #expect(world.listeners.visitorsOpen == 0)
+  }
+
+  @Test("a relay that stops tells which requests it has not seen")
+  func stop() throws {
+    let (world, _) = try world()
+    let visitor = try HTTP3Visitor(world)
+    _ = try visitor.ask()
+    world.settle()
+    world.listeners.close()
+    world.settle()
+    #expect(visitor.refusals == [4])
+    #expect(visitor.error?.applicationCode == HTTP3Code.noError.rawValue)
+  }
+
   @Test("fields beyond the bound are answered, not kept")
   func large() throws {
     let (world, node) = try world()

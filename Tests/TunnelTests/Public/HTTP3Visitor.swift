@@ -9,6 +9,8 @@ final class HTTP3Visitor: ConnectionDelegate, StreamDelegate {
   private(set) var error: QuicError?
   private var session: HTTP3Session?
   private var exchanges: [StreamID: Exchange] = [:]
+  /// What the relay said of the first request that it does not see (GOAWAY).
+  private(set) var refusals: [Int64] = []
 
   /// A request, and what came of it.
   final class Exchange: HTTP3Body {
@@ -20,6 +22,8 @@ final class HTTP3Visitor: ConnectionDelegate, StreamDelegate {
     fileprivate(set) var stopCode: UInt64?
     /// While false, the answer stays in its stream.
     var reads = true
+    /// nghttp3 does not know of the request, so the answer stays as it comes.
+    fileprivate var isRaw = false
     private var rest: ArraySlice<UInt8>
     /// What left of the request's body.
     private(set) var sentCount = 0
@@ -39,11 +43,15 @@ final class HTTP3Visitor: ConnectionDelegate, StreamDelegate {
     }
   }
 
-  init(_ world: PublicWorld, host: SocketAddress = .otherHost) throws {
+  /// - Parameter keepsAlive: by PINGs; else it forgets an idle connection after half a minute.
+  init(
+    _ world: PublicWorld, host: SocketAddress = .otherHost, keepsAlive: Bool = false
+  ) throws {
     loop = world.loop
     var transport = TransportSettings()
     transport.streamWindowInitial = 64 * 1024
     transport.streamWindowMax = 64 * 1024
+    if keepsAlive { transport.keepAliveInterval = .seconds(5) }
     endpoint = try EndpointCore(
       loop: loop,
       settings: EndpointSettings(
@@ -80,11 +88,13 @@ final class HTTP3Visitor: ConnectionDelegate, StreamDelegate {
     return exchange
   }
 
-  /// Opens a request's stream and writes these bytes to it, whatever they are.
+  /// Opens a request's stream and writes these bytes to it, whatever they are. The answer's frames are in
+  /// its `body`.
   func open(saying bytes: [UInt8]) throws -> Exchange {
     let exchange = Exchange([])
     let stream = try open(exchange)
     session?.opened(stream)
+    exchange.isRaw = true
     try stream.write(bytes)
     return exchange
   }
@@ -132,11 +142,19 @@ final class HTTP3Visitor: ConnectionDelegate, StreamDelegate {
 
   func streamReadable(_ stream: StreamCore) {
     let exchange = exchanges[stream.id]
+    if let exchange, exchange.isRaw {
+      let count = stream.withReadablePieces(limit: 1000) { pieces in
+        for piece in pieces { exchange.body += piece }
+        return pieces.reduce(0) { $0 + $1.count }
+      }
+      return stream.consume(count)
+    }
     session?.readable(stream, while: { exchange?.reads ?? true }) { event in
       switch event {
       case .fields(let id, let fields, _): exchanges[id]?.heads.append(fields)
       case .data(let id, let bytes): exchanges[id]?.body += bytes
       case .end(let id): exchanges[id]?.isComplete = true
+      case .refused(let first): refusals.append(first.number)
       case .oversized, .stopSending, .resetStream: break
       }
     }

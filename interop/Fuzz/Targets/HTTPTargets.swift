@@ -128,7 +128,12 @@ extension FuzzTarget {
       case 6:
         guard !streams.isEmpty else { continue }
         streams[Int(action >> 3) % streams.count].reset(code: UInt64(input.byte()))
-      default: world.loop.run(for: .milliseconds(Int64(input.byte())))
+      default:
+        switch action >> 3 {
+        case 0x1e: server.session.announceEnd()
+        case 0x1f: server.session.refuseRequests()
+        default: world.loop.run(for: .milliseconds(Int64(input.byte())))
+        }
       }
     }
     world.loop.run(for: .seconds(1))
@@ -193,7 +198,7 @@ extension FuzzTarget {
 
 /// A server of HTTP/3 that answers every request at once.
 private final class HTTP3Answerer: ConnectionDelegate, StreamDelegate {
-  private let session: HTTP3Session
+  let session: HTTP3Session
   private(set) var fieldBytesMax = 0
 
   init(_ connection: ConnectionCore) {
@@ -221,7 +226,7 @@ private final class HTTP3Answerer: ConnectionDelegate, StreamDelegate {
           session.submitResponse(on: stream, [HTTP3Field(":status", "200")], body: nil)
         }
       case .oversized: session.abandon(stream, .excessiveLoad)
-      case .data, .end, .stopSending, .resetStream: break
+      case .data, .end, .refused, .stopSending, .resetStream: break
       }
     }
   }
