@@ -74,10 +74,13 @@ class Watched:
         self.descriptors = max(self.descriptors, self._process.descriptor_count)
 
 
-def victim(stage: Stage) -> tuple[Share, int]:
-    """A share with the services that `qtun-flood` knows, and where an honest session opened one more."""
+def victim(stage: Stage, prefix: tuple = ()) -> tuple[Share, int]:
+    """A share with the services that `qtun-flood` knows, and where an honest session opened one more.
+
+    The attacked services are started with `prefix`.
+    """
     targets = stage.workspace.start(
-        "echoes", [sys.executable, "-B", stage.tools.interop / "peers" / "echoes.py"])
+        "echoes", [*prefix, sys.executable, "-B", stage.tools.interop / "peers" / "echoes.py"])
     first_line(targets)
     ports = targets.facts()[0]
     share = stage.share(
@@ -100,17 +103,18 @@ def percentile(times: list[float], share: float = 0.99) -> float:
 
 def flood(
     stage: Stage, share: Share, port: int, attack: str, count: int, seconds: int,
-    program: tuple = (), quiet_seconds: float = 0, options: tuple = (),
+    program: tuple = (), quiet_seconds: float = 0, options: tuple = (), prefix: tuple = (),
 ) -> dict:
     """Runs one attack beside an honest program; what was seen of both.
 
-    `program` attacks instead of `qtun-flood`; the honest program is alone for `quiet_seconds` first.
+    `program` attacks instead of `qtun-flood`, started with `prefix`; the honest program is alone for
+    `quiet_seconds` first.
     """
     beside, watched = Beside(port), Watched(share.process)
     time.sleep(quiet_seconds)
     before = len(beside.times)
     flooder = stage.workspace.start(
-        "flood", [*(program or [stage.tools.flood]), share.ticket, attack, count, seconds, *options])
+        "flood", [*prefix, *(program or [stage.tools.flood]), share.ticket, attack, count, seconds, *options])
     deadline = time.monotonic() + seconds + 30
     while flooder.is_running and time.monotonic() < deadline:
         watched.look()
