@@ -114,7 +114,8 @@ def flood(
     time.sleep(quiet_seconds)
     before = len(beside.times)
     flooder = stage.workspace.start(
-        "flood", [*prefix, *(program or [stage.tools.flood]), share.ticket, attack, count, seconds, *options])
+        "flood",
+        [*prefix, *(program or [stage.tools.flood]), share.ticket, attack, count, seconds, *options])
     deadline = time.monotonic() + seconds + 30
     while flooder.is_running and time.monotonic() < deadline:
         watched.look()

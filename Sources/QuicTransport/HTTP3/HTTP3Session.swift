@@ -33,8 +33,6 @@ public final class HTTP3Session {
     capacity: HTTP3Session.vectorsMax)
   /// What a server has said of its end. nghttp3 aborts where it is said again.
   private var farewell = Farewell.none
-
-  private enum Farewell { case none, announced, final }
   /// nghttp3 reported an error; only freeing it is allowed.
   private var hasFailed = false
 
@@ -298,6 +296,8 @@ public final class HTTP3Session {
     case stopSending(StreamID, code: UInt64)
     case resetStream(StreamID, code: UInt64)
   }
+
+  private enum Farewell { case none, announced, final }
 
   /// The longest fields of a message, as RFC 9114 §4.2.2 counts them; a browser's are a tenth of it.
   public static let fieldSectionMax = 32 * 1024

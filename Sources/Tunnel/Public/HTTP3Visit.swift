@@ -16,7 +16,7 @@ final class HTTP3Visit {
   /// Streams of requests that are not closed, and since when nothing is to be done for any.
   private var open: [StreamID: StreamCore] = [:]
   private var idleSince: Instant
-  /// Since when the end is announced, and whether requests are refused.
+  /// When the last step towards the end was taken: the advice, or a look whether all is answered.
   private var leavingSince: Instant?
   private var timer: LoopTimer?
 
